@@ -1,0 +1,34 @@
+# make demo and make test need nothing but a Python 3.11 or newer; the first call makes .venv, later ones reuse it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint clean help
+
+help:
+	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff and the type checker"
+	@echo "make clean  remove what these made"
+
+# Editable, so that interop/ is found as jax_tconv.interop also when Python runs from this folder.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test,examples,lint]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m examples.demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo_output examples/deepcr/.cache build *.egg-info

@@ -1,0 +1,124 @@
+"""The Flax linen layer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen.dtypes import promote_dtype as flax_promote_dtype
+from jax.typing import ArrayLike, DTypeLike
+
+from jax_tconv.arguments import IntOrInts, Padding
+from jax_tconv.functional import conv_transpose
+from jax_tconv.initializers import torch_bias_init, torch_kernel_init
+from jax_tconv.layer import check_mask, checked_inputs, checked_window, kernel_shape
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution with PyTorch's values, under Flax's argument names.
+
+    `padding` defaults to 0 and means PyTorch's padding: rows removed from both ends of the output. That is not what it
+    means in `flax.linen.ConvTranspose`. The kernel is PyTorch's too, unreversed; `jax_tconv.interop.kernel_from_flax`
+    moves the weights of a Flax layer.
+
+    Attributes:
+      features: the number of output channels.
+      kernel_size: one int a spatial axis; an int means one axis, as in Flax.
+      strides: an int, or one a spatial axis.
+      padding: an int, one a spatial axis, one `(low, high)` pair a spatial axis, `"SAME"` or `"VALID"`; see
+        `jax_tconv.conv_transpose`.
+      kernel_dilation: an int, or one a spatial axis.
+      use_bias: whether to add a bias.
+      mask: an array of the kernel's shape that the kernel is multiplied by, or None.
+      dtype: the dtype to compute in; None promotes inputs and parameters.
+      param_dtype: the dtype of the parameters.
+      precision: as in `jax.lax.conv_general_dilated`.
+      kernel_init, bias_init: Flax initializers; None means PyTorch's default.
+      promote_dtype: as in `flax.linen.Conv`.
+      preferred_element_type: the dtype of the result.
+      output_padding: rows added at the end of the output, an int or one a spatial axis.
+      feature_group_count: the number of groups the channels are split into.
+      method: the algorithm; see `jax_tconv.conv_transpose`.
+
+    The parameters are `kernel`, `(*kernel_size, in, features // feature_group_count)`, and `bias`, `(features,)`.
+
+    Raises, at the call:
+      TypeError, ValueError: an unusable argument.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jax_tconv.linen import ConvTranspose
+      >>> layer = ConvTranspose(8, (4, 4), strides=2, padding=1)
+      >>> output, variables = layer.init_with_output(jax.random.key(0), jnp.ones((1, 16, 16, 16)))
+      >>> output.shape, variables["params"]["kernel"].shape
+      ((1, 32, 32, 8), (4, 4, 16, 8))
+    """
+
+    features: int
+    kernel_size: IntOrInts
+    strides: IntOrInts | None = 1
+    padding: Padding = 0
+    kernel_dilation: IntOrInts | None = 1
+    use_bias: bool = True
+    mask: ArrayLike | None = None
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    precision: Any = None
+    kernel_init: Callable[..., jax.Array] = torch_kernel_init
+    bias_init: Callable[..., jax.Array] | None = None
+    transpose_kernel: None = None
+    promote_dtype: Callable[..., Any] = flax_promote_dtype
+    preferred_element_type: DTypeLike | None = None
+    output_padding: IntOrInts = 0
+    feature_group_count: int = 1
+    method: str | None = None
+
+    @nn.compact
+    def __call__(self, inputs: ArrayLike, *, output_size: IntOrInts | None = None) -> jax.Array:
+        """Applies the layer.
+
+        Args:
+          inputs: `(*batch, *spatial, in)`, with none, one or several batch axes.
+          output_size: the spatial size to produce (or a full shape, of which only the spatial entries count), in place
+            of what `output_padding` gives; see `jax_tconv.conv_transpose`.
+
+        Returns:
+          `(*batch, *output_spatial, features)`.
+        """
+        arguments = checked_window(
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.kernel_dilation,
+            self.output_padding,
+            method=self.method,
+            precision=self.precision,
+            transpose_kernel=self.transpose_kernel,
+        )
+        x = checked_inputs(inputs, len(arguments.kernel_size))
+        channels = {"the number of input channels": x.shape[-1], "features": self.features}
+        shape = kernel_shape(arguments.kernel_size, channels, self.feature_group_count)
+        check_mask(self.mask, shape)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        if self.mask is not None:
+            kernel = kernel * self.mask
+        bias = None
+        if self.use_bias:
+            bias_init = torch_bias_init(shape) if self.bias_init is None else self.bias_init
+            bias = self.param("bias", bias_init, (self.features,), self.param_dtype)
+        x, kernel, bias = self.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return conv_transpose(
+            x,
+            kernel,
+            bias,
+            stride=arguments.stride,
+            padding=self.padding,
+            output_padding=arguments.output_padding,
+            output_size=output_size,
+            dilation=arguments.dilation,
+            groups=self.feature_group_count,
+            method=self.method,
+            precision=self.precision,
+            preferred_element_type=self.preferred_element_type,
+        )

@@ -1,0 +1,14 @@
+"""The algorithms, one file each, and the table of their names.
+
+A method is a module with a function `T(x, kernel, geometry, precision, accumulate)`, and where its idea has forms for
+the adjoints, `C(g, kernel, ...)` and `W(x, g, ...)` with the same remaining arguments. Arrays come in the canonical
+layout: `x` is `(batch, *input_size, in)`, `kernel` is `(*kernel_size, in, out // groups)`, `g`, the output or its
+cotangent, is `(batch, *output_size, out)`, channels ordered by group. Both operands have one dtype, and the result
+comes back in dtype `accumulate`, in which the sums are formed.
+"""
+
+from types import ModuleType
+
+from jax_tconv.methods import lhs_dilation, vjp
+
+METHODS: dict[str, ModuleType] = {"lhs_dilation": lhs_dilation, "vjp": vjp}

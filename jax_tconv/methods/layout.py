@@ -1,0 +1,40 @@
+"""What the convolution methods share: axis letters for lax, and a grouped kernel's two layouts."""
+
+import jax
+from jax import lax
+from jax.typing import DTypeLike
+
+from jax_tconv.geometry import Geometry
+
+
+def dimension_numbers(lhs: str, rhs: str, out: str, geometry: Geometry) -> tuple[str, str, str]:
+    """Axis letters as `lax.conv_general_dilated` takes them, with `*` for all the spatial axes."""
+    spatial = "".join(chr(ord("a") + axis) for axis in range(geometry.ndim))
+    return lhs.replace("*", spatial), rhs.replace("*", spatial), out.replace("*", spatial)
+
+
+def kernel_by_output_channel(kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """`(*kernel_size, in, out // groups)` as `(*kernel_size, in // groups, out)`, lax's layout for T's direction."""
+    groups = geometry.groups
+    if groups == 1:
+        return kernel
+    c_in, c_out = kernel.shape[-2:]
+    split = kernel.reshape(*geometry.kernel_size, groups, c_in // groups, c_out)
+    return split.swapaxes(-3, -2).reshape(*geometry.kernel_size, c_in // groups, groups * c_out)
+
+
+def convolution(
+    g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: object, accumulate: DTypeLike | None
+) -> jax.Array:
+    """The strided convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
+    return lax.conv_general_dilated(
+        g,
+        kernel,
+        window_strides=geometry.stride,
+        padding=list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=dimension_numbers("N*C", "*OI", "N*C", geometry),
+        feature_group_count=geometry.groups,
+        precision=precision,  # type: ignore[arg-type]
+        preferred_element_type=accumulate,
+    )

@@ -1,0 +1,78 @@
+"""T, C and W: one bilinear map and its two adjoints, as three JAX primitives closed under transposition.
+
+    T: x, w -> y          the transposed convolution
+    C: y, w -> x          a strided convolution: the adjoint of T in x
+    W: x, y -> w          the kernel gradient: the adjoint of T in w
+
+The adjoint of any of them in an operand is the op that computes that operand. So derivatives of every order, forward
+and reverse, stay within the three, and each op is computed by whichever algorithm suits it where it is lowered.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir, xla
+from jax.typing import DTypeLike
+
+from jax_tconv import sharding
+from jax_tconv.batching import batch_rule
+from jax_tconv.geometry import Geometry
+from jax_tconv.roles import OP_COMPUTING, OPERANDS, RESULT, result_shape
+from jax_tconv.select import method_for
+
+PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPERANDS}
+
+
+def bind(
+    op: str, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: str | None, precision: Any
+) -> jax.Array:
+    """Applies `op` to its two operands, in the canonical layout; the result has dtype `dtype`."""
+    a, b = sharding.vary_alike(a, b)
+    return PRIMITIVES[op].bind(a, b, geometry=geometry, dtype=np.dtype(dtype), method=method, precision=precision)
+
+
+def _abstract_eval(op: str, a: Any, b: Any, *, geometry: Geometry, dtype: np.dtype[Any], **_: Any) -> Any:
+    shape = result_shape(op, a.shape, b.shape, geometry)
+    return a.update(shape=shape, dtype=dtype, weak_type=False, sharding=sharding.result_sharding(op, a, b, geometry))
+
+
+def _transpose(op: str, position: int, cotangent: Any, a: Any, b: Any, **params: Any) -> jax.Array:
+    """The adjoint of `op` in the operand at `position`, where `a` or `b` holds the abstract value only."""
+    arrays = dict(zip(OPERANDS[op], (a, b), strict=True)) | {RESULT[op]: cotangent}
+    wanted = OPERANDS[op][position]
+    adjoint = OP_COMPUTING[wanted]
+    operands = (arrays[role] for role in OPERANDS[adjoint])
+    return bind(adjoint, *operands, **params | {"dtype": arrays[wanted].aval.dtype})
+
+
+def _compute(
+    op: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, dtype: np.dtype, method: str | None, precision: Any
+) -> jax.Array:
+    operand_dtype = jnp.result_type(a, b)
+    accumulate = jnp.result_type(operand_dtype, dtype)
+    if jnp.finfo(accumulate).bits < 32:
+        accumulate = jnp.dtype(jnp.float32)
+    if jnp.finfo(operand_dtype).bits >= 32:
+        operand_dtype = accumulate
+    function = getattr(method_for(op, method), op)
+    a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
+    return lax.convert_element_type(function(a, b, geometry, precision, accumulate), dtype)
+
+
+def _lower(op: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any) -> jax.Array:
+    compute = functools.partial(_compute, op, geometry=geometry, **params)
+    return sharding.lower_automatically(compute, a, b, op, geometry)
+
+
+for _op, _primitive in PRIMITIVES.items():
+    # apply_primitive caches what it compiles; jax.jit made anew at each call would compile at each call.
+    _primitive.def_impl(functools.partial(xla.apply_primitive, _primitive))
+    _primitive.def_abstract_eval(functools.partial(_abstract_eval, _op))
+    ad.defbilinear(_primitive, *(functools.partial(_transpose, _op, position) for position in (0, 1)))
+    batching.primitive_batchers[_primitive] = functools.partial(batch_rule, _op, bind)
+    mlir.register_lowering(_primitive, mlir.lower_fun(functools.partial(_lower, _op), multiple_results=False))
