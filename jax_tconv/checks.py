@@ -25,7 +25,7 @@ def float_array(name: str, value: Any) -> jax.Array:
         raise TypeError(f"{name} must be a JAX or NumPy array, got {_described(value)}{advice}")
     if value.dtype.name not in _DTYPES:
         raise TypeError(
-            f"{name} must have one of the dtypes {', '.join(_DTYPES)}; got {value.dtype.name}, cast it first"
+            f"{name} must be of dtype {', '.join(_DTYPES)}; got {value.dtype.name}, cast it first"
         )
     return jnp.asarray(value)
 
@@ -133,7 +133,7 @@ def spatial_part(output_size: Any, x_rank: int, n_axes: int, channel_axis: int) 
     """The spatial entries of `output_size`, where it is a full shape of x's rank; as it is, where it is not."""
     if output_size is None or is_int(output_size):
         return output_size
-    values = listed("output_size", output_size)
+    values = tuple(listed("output_size", output_size))
     if len(values) != x_rank:
         return values
     return values[-n_axes:] if channel_axis != -1 else values[-n_axes - 1 : -1]

@@ -112,7 +112,13 @@ def conv_transpose(
     x, kernel = (lax.convert_element_type(v, operand_dtype) for v in (x, kernel))
     y = bind("T", x, kernel, geometry=geometry, dtype=dtype, method=method, precision=precision)
     if bias is not None:
-        y = y + lax.convert_element_type(bias, dtype)
+        y = _add_bias(y, bias)
     if len(batch) != 1:
         y = y.reshape(*batch, *y.shape[1:])
     return jnp.moveaxis(y, -1, channel_axis)
+
+
+def _add_bias(y: jax.Array, bias: jax.Array) -> jax.Array:
+    # In float32 for half precisions: the bias's gradient is a sum over all pixels, formed in the dtype added in.
+    wide = jnp.promote_types(y.dtype, jnp.float32)
+    return lax.convert_element_type(lax.convert_element_type(y, wide) + lax.convert_element_type(bias, wide), y.dtype)
