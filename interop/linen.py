@@ -64,8 +64,13 @@ def linen_variables(
         layers[context.module.path] = context.module
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note):
-        shapes = traverse_util.flatten_dict(_init(module, example_inputs, abstract=True))
+    try:
+        with nn.intercept_methods(note):
+            shapes = traverse_util.flatten_dict(_init(module, example_inputs, abstract=True))
+    except TypeError as error:
+        if example_inputs:
+            raise
+        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
 
     found: Model[tuple[str, ...]] = Model()
     paths = dict.fromkeys(place[1:-1] for place in shapes)

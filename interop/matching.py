@@ -1,7 +1,7 @@
 """Which tensor of a state dict fills which array of a model, and what is wrong if they do not match."""
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
@@ -72,8 +72,8 @@ def match(
             else:
                 misshapen.append(f"{target.name} {tensor.shape}, where the model needs {wanted}")
     names = {target.name for target in model.targets}
-    missing = sorted(names - tensors.keys())
-    unexpected = sorted(tensors.keys() - names - model.torch_only)
+    missing = [target.name for target in model.targets if target.name not in tensors]
+    unexpected = [name for name in tensors if name not in names and name not in model.torch_only]
     faults = {"layers of a type without a rule": model.unsupported, "tensors of the wrong shape": misshapen}
     if strict:
         faults |= {"missing from the state dict": missing, "unexpected in the state dict": unexpected}
@@ -112,14 +112,13 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _message(faults: Mapping[str, Iterable[str]], missing: list[str], unexpected: list[str]) -> str:
+def _message(faults: Mapping[str, list[str]], missing: list[str], unexpected: list[str]) -> str:
     lines = ["the state dict does not fit the model, which is left unchanged"]
-    for fault, items in faults.items():
-        listed = list(items)
-        if listed:
-            lines.append(f"{fault} ({len(listed)}):")
-            lines += [f"  {item}" for item in listed]
-    prefix = next((u[: -len(m)] for m in missing for u in unexpected if u.endswith("." + m)), None)
+    prefix = next((u.removesuffix(m) for m in missing for u in unexpected if u.endswith("." + m)), None)
     if prefix:
-        lines.append(f"the names differ by a prefix: rename={{{prefix!r}: ''}} would remove it")
+        lines.append(f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it")
+    for fault, items in faults.items():
+        if items:
+            lines.append(f"{fault} ({len(items)}):")
+            lines += [f"  {item}" for item in items]
     return "\n".join(lines)

@@ -24,9 +24,7 @@ def float_array(name: str, value: Any) -> jax.Array:
         advice = "; convert it with jnp.asarray(tensor.numpy())" if type(value).__module__ == "torch" else advice
         raise TypeError(f"{name} must be a JAX or NumPy array, got {_described(value)}{advice}")
     if value.dtype.name not in _DTYPES:
-        raise TypeError(
-            f"{name} must be of dtype {', '.join(_DTYPES)}; got {value.dtype.name}, cast it first"
-        )
+        raise TypeError(f"{name} must be of dtype {', '.join(_DTYPES)}; got {value.dtype.name}, cast it first")
     return jnp.asarray(value)
 
 

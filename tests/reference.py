@@ -37,7 +37,7 @@ def _widen(array):
 
 
 def _full(batch, size, kernel, stride, padding, output_padding, dilation, groups):
-    """A zero buffer that holds the whole output and any rows that negative padding adds, and the output's place in it."""
+    """A zero buffer for the whole output and any rows that negative padding adds, and the output's place in it."""
     shape, window = [], []
     for n, k, s, (low, high), extra, d in zip(
         size, kernel.shape, stride, padding, output_padding, dilation, strict=False
@@ -55,6 +55,8 @@ def _taps(size, kernel, stride, dilation, groups, taps=None):
     n_axes = kernel.ndim - 2
     c_in, c_out = kernel.shape[-2] // groups, kernel.shape[-1]
     for tap, group in itertools.product(taps or np.ndindex(*kernel.shape[:n_axes]), range(groups)):
-        rows = [slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, size, stride, strict=True)]
+        rows = [
+            slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in zip(tap, dilation, size, stride, strict=True)
+        ]
         x_group = slice(group * c_in, (group + 1) * c_in)
         yield rows, x_group, np.asarray(kernel)[tap][x_group], slice(group * c_out, (group + 1) * c_out)

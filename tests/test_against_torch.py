@@ -44,7 +44,7 @@ class Call:
 @st.composite
 def calls(draw, dtypes):
     n = draw(st.integers(1, 3))
-    per_axis = lambda least, most: draw(st.lists(st.integers(least, most), min_size=n, max_size=n))  # noqa: E731
+    per_axis = lambda least, most: draw(st.lists(st.integers(least, most), min_size=n, max_size=n))
     stride, dilation = per_axis(1, 4), per_axis(1, 4)
     by_size = draw(st.booleans())
     return Call(

@@ -77,7 +77,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "words"), CALLS, ids=[str(list(a)[0]) for a, _, _ in CALLS])
+@pytest.mark.parametrize(("arguments", "error", "words"), CALLS, ids=[next(iter(a)) for a, _, _ in CALLS])
 def test_function(arguments, error, words):
     call = {"x": X, "kernel": KERNEL} | arguments
     with pytest.raises(error) as caught:
@@ -117,7 +117,7 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "words"), LAYERS, ids=[str(list(a)[0]) for a, _, _ in LAYERS])
+@pytest.mark.parametrize(("arguments", "error", "words"), LAYERS, ids=[next(iter(a)) for a, _, _ in LAYERS])
 @pytest.mark.parametrize("kind", ["linen", "nnx"])
 def test_layers(kind, arguments, error, words):
     arguments = {"kernel_size": (3, 3)} | arguments

@@ -31,7 +31,7 @@ def ones(*shape, dtype):
 )
 def test_promotion_and_each_gradient_in_its_own_dtype(x, kernel, out):
     with jax.enable_x64(True):
-        apply = lambda x, k, b: conv_transpose(x, k, b, stride=2)  # noqa: E731
+        apply = lambda x, k, b: conv_transpose(x, k, b, stride=2)
         operands = ones(1, 4, 2, dtype=x), ones(3, 2, 2, dtype=kernel), ones(2, dtype=kernel)
         y, vjp = jax.vjp(apply, *operands)
         assert y.dtype == out
@@ -62,7 +62,7 @@ def test_half_precisions_are_summed_in_float32(dtype, method):
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_precision_gradients_are_summed_in_float32(dtype, method):
     x, kernel, bias = ones(1, 4096, 1, dtype=dtype), ones(1, 1, 4096, dtype=dtype), ones(4096, dtype=dtype)
-    apply = lambda x, kernel, bias: conv_transpose(x, kernel, bias, method=method)  # noqa: E731
+    apply = lambda x, kernel, bias: conv_transpose(x, kernel, bias, method=method)
     y, vjp = jax.vjp(apply, x, kernel, bias)
     for gradient in vjp(jnp.ones_like(y)):
         assert gradient.dtype == dtype

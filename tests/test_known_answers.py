@@ -92,7 +92,7 @@ def test_the_matrix_view(plane):
     ],
 )
 def test_shapes_of_the_tutorials(x, kernel, out, arguments):
-    apply = lambda x, k: conv_transpose(x, k, data_format="channels_first", **arguments)  # noqa: E731
+    apply = lambda x, k: conv_transpose(x, k, data_format="channels_first", **arguments)
     assert jax.eval_shape(apply, jnp.zeros(x), jnp.zeros(kernel)).shape == out
     assert output_shape(x[2:], kernel[:2], **arguments) == out[2:]
 

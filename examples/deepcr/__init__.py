@@ -1,0 +1,1 @@
+"""deepCR's cosmic-ray mask network, fetched when the demo runs, and its Flax (nnx) twin."""

@@ -1,0 +1,185 @@
+"""JAX's transforms of the three primitives, each against plain numpy, a loop, or the untransformed op."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+
+from jax_tconv import conv_transpose
+
+APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def arrays(*lead_x, lead_kernel=(), batch=2):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((*lead_x, batch, 3, 4, 4))
+    kernel = rng.standard_normal((*lead_kernel, 3, 2, 4, 3))
+    return jnp.asarray(x), jnp.asarray(kernel)
+
+
+def close(a, b):
+    for ours, wanted in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert ours.shape == wanted.shape
+        np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-12 * max(np.abs(wanted).max(), 1))
+
+
+def ops(x, kernel):
+    """T, C and W as functions of two operands, with operands to go with them."""
+    y = APPLY(x, kernel)
+    C = lambda g, kernel: jax.linear_transpose(lambda x: APPLY(x, kernel), x)(g)[0]
+    W = lambda x, g: jax.linear_transpose(lambda kernel: APPLY(x, kernel), kernel)(g)[0]
+    return {"T": (APPLY, x, kernel), "C": (C, y, kernel), "W": (W, x, y)}
+
+
+@pytest.mark.parametrize("op", ["T", "C", "W"])
+def test_derivatives_of_every_op_to_second_order_in_both_modes(op):
+    f, a, b = ops(*arrays())[op]
+    check_grads(f, (a, b), order=2, modes=["fwd", "rev"])
+
+
+def test_hessians_agree_in_every_mode():
+    x, kernel = arrays(batch=1)
+    loss = lambda kernel: (APPLY(x, kernel) ** 3).sum()
+    hessian = jax.hessian(loss)(kernel)
+    close(jax.jacrev(jax.jacrev(loss))(kernel), hessian)
+    close(jax.jacfwd(jax.jacfwd(loss))(kernel), hessian)
+    close(jax.jacrev(jax.jacfwd(loss))(kernel), hessian)
+
+
+def test_gradient_penalty_is_torchs_double_backward():
+    torch = pytest.importorskip("torch")
+    x, kernel = arrays()
+
+    def penalty(kernel, x):
+        score = lambda x: (jnp.tanh(APPLY(x, kernel)) ** 2).sum()
+        return ((jnp.sqrt((jax.grad(score)(x) ** 2).sum(axis=(1, 2, 3))) - 1) ** 2).mean()
+
+    ours = jax.grad(penalty)(kernel, x)
+    tx = torch.tensor(np.moveaxis(np.asarray(x), -1, 1), requires_grad=True)
+    tk = torch.tensor(np.moveaxis(np.asarray(kernel), (-2, -1), (0, 1)), requires_grad=True)
+    y = torch.nn.functional.conv_transpose2d(tx, tk, stride=2, padding=1, output_padding=1, groups=2)
+    (gradient,) = torch.autograd.grad((torch.tanh(y) ** 2).sum(), tx, create_graph=True)
+    ((gradient.pow(2).sum((1, 2, 3)).sqrt() - 1) ** 2).mean().backward()
+    np.testing.assert_allclose(np.moveaxis(np.asarray(ours), (-2, -1), (0, 1)), tk.grad.numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("op", ["T", "C", "W"])
+@pytest.mark.parametrize("in_axes", [(0, None), (None, 0), (0, 0), (2, None), (None, 1), (3, 2), (-1, -1)])
+def test_vmap_is_a_loop_that_stays_one_op(op, in_axes):
+    f, a, b = ops(*arrays())[op]
+    rng = np.random.default_rng(1)
+    stacked = [
+        v if axis is None else jnp.stack([v * scale for scale in rng.standard_normal(3)], axis)
+        for v, axis in zip((a, b), in_axes, strict=True)
+    ]
+    each = [
+        [v] * 3 if axis is None else list(jnp.moveaxis(v, axis, 0)) for v, axis in zip(stacked, in_axes, strict=True)
+    ]
+    mapped = jax.vmap(f, in_axes)
+    close(mapped(*stacked), jnp.stack([f(u, v) for u, v in zip(*each, strict=True)]))
+    assert str(jax.make_jaxpr(mapped)(*stacked)).count(f"conv_transpose_{op}[") == 1
+
+
+def test_vmap_nested_and_of_size_zero():
+    x, kernel = arrays(2, lead_kernel=(3,))
+    both = jax.vmap(jax.vmap(APPLY, (None, 0)), (0, None))(x, kernel)
+    close(both, jnp.stack([jnp.stack([APPLY(u, v) for v in kernel]) for u in x]))
+    per_sample = jax.vmap(jax.vmap(APPLY))(jnp.stack([x, x, x], 1), jnp.stack([kernel, kernel]))
+    close(per_sample[1, 2], APPLY(x[1], kernel[2]))
+    for in_axes in [(0, None), (None, 0), (0, 0)]:
+        empty = [
+            jnp.zeros((0, *v.shape)) if axis == 0 else v for v, axis in zip((x[0], kernel[0]), in_axes, strict=True)
+        ]
+        assert jax.vmap(APPLY, in_axes)(*empty).shape == (0, 2, 6, 7, 6)
+
+
+def loss(x, kernel):
+    return (jnp.sin(APPLY(x, kernel))).sum()
+
+
+def test_control_flow_remat_and_eager_agree():
+    x, kernel = arrays()
+    expected = jax.value_and_grad(loss, (0, 1))(x, kernel)
+    close(jax.jit(jax.value_and_grad(loss, (0, 1)))(x, kernel), expected)
+    close(jax.value_and_grad(jax.checkpoint(loss), (0, 1))(x, kernel), expected)
+    by_cond = lambda x, k: jax.lax.cond(x.sum() > -1e9, loss, lambda x, k: 0.0, x, k)
+    close(jax.value_and_grad(by_cond, (0, 1))(x, kernel), expected)
+    by_scan = lambda x, k: jax.lax.scan(lambda total, row: (total + loss(row[None], k), None), 0.0, x)[0]
+    close(jax.value_and_grad(by_scan, (0, 1))(x, kernel), expected)
+    with jax.disable_jit():
+        close(jax.value_and_grad(loss, (0, 1))(x, kernel), expected)
+
+
+def test_eager_calls_compile_once():
+    x, kernel = arrays()
+    APPLY(x, kernel)
+    with jax.no_tracing():
+        APPLY(x, kernel)
+
+
+def test_shapes_only_and_ahead_of_time():
+    x, kernel = arrays()
+    abstract = [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in (x, kernel)]
+    assert jax.eval_shape(APPLY, *abstract).shape == (2, 6, 7, 6)
+    compiled = jax.jit(APPLY).lower(*abstract).compile()
+    close(compiled(x, kernel), APPLY(x, kernel))
+
+
+def test_export_with_a_symbolic_batch():
+    x, kernel = arrays()
+    (batch,) = jax.export.symbolic_shape("batch")
+    abstract = (jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), jax.ShapeDtypeStruct(kernel.shape, kernel.dtype))
+    exported = jax.export.export(jax.jit(APPLY), platforms=["cpu", "cuda", "tpu"])(*abstract)
+    called = jax.export.deserialize(exported.serialize(vjp_order=1))
+    close(called.call(x, kernel), APPLY(x, kernel))
+
+
+def eight_samples():
+    x, kernel = arrays(batch=8)
+    return x, kernel, jax.value_and_grad(loss, (0, 1))(x, kernel)
+
+
+def test_shard_map():
+    x, kernel, expected = eight_samples()
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+
+    @jax.jit
+    @functools.partial(jax.shard_map, mesh=mesh, in_specs=(P("data"), P()), out_specs=(P(), (P("data"), P())))
+    def step(x, kernel):
+        value, (x_bar, kernel_bar) = jax.value_and_grad(loss, (0, 1))(x, kernel)
+        return jax.lax.psum(value, "data"), (x_bar, kernel_bar)
+
+    close(step(x, kernel), expected)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_sharded_inputs_under_either_kind_of_mesh(axis_type):
+    x, kernel, expected = eight_samples()
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, P("data")))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
+        y = jax.jit(APPLY)(x, kernel)
+        assert y.sharding.spec[0] == "data"
+        close(jax.jit(jax.value_and_grad(loss, (0, 1)))(x, kernel), expected)
+
+
+def test_a_spatial_axis_under_an_explicit_mesh_is_refused():
+    x, kernel = arrays()
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:4])
+    with jax.set_mesh(mesh):
+        x = jax.device_put(x, NamedSharding(mesh, P(None, None, "data")))
+        kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
+        with pytest.raises(ValueError, match=r"axis 2 of an operand of shape .* explicit mesh axis 'data'"):
+            jax.jit(APPLY)(x, kernel)
