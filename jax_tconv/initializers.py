@@ -14,7 +14,15 @@ from jax.typing import DTypeLike
 
 
 def torch_kernel_init(key: jax.Array, shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """Draws a kernel `(*kernel_size, in, out // groups)` as PyTorch does; a Flax initializer.
+    """Draws a kernel as PyTorch does; a Flax initializer.
+
+    Args:
+      key: the random key.
+      shape: `(*kernel_size, in, out // groups)`.
+      dtype: a floating or complex dtype.
+
+    Returns:
+      An array of that shape, uniform in [-b, b] with `b = 1 / sqrt(out // groups * prod(kernel_size))`.
 
     Example:
       >>> import jax

@@ -20,7 +20,7 @@ class ConvTranspose(nn.Module):
 
     `padding` defaults to 0 and means PyTorch's padding: rows removed from both ends of the output. That is not what it
     means in `flax.linen.ConvTranspose`. The kernel is PyTorch's too, unreversed; `jax_tconv.interop.kernel_from_flax`
-    moves the weights of a Flax layer.
+    moves the weights of a Flax layer, and Flax's `transpose_kernel` is refused.
 
     Attributes:
       features: the number of output channels.

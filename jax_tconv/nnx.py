@@ -21,7 +21,7 @@ class ConvTranspose(nnx.Module):
 
     `padding` defaults to 0 and means PyTorch's padding: rows removed from both ends of the output. That is not what it
     means in `flax.nnx.ConvTranspose`. The kernel is PyTorch's too, unreversed; `jax_tconv.interop.kernel_from_flax`
-    moves the weights of a Flax layer.
+    moves the weights of a Flax layer, and Flax's `transpose_kernel` is refused.
 
     Args:
       in_features, out_features: the numbers of channels.

@@ -1,0 +1,62 @@
+"""What the documentation says holds: every public name has an example, and every example runs, the README's too."""
+
+import doctest
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = ["jax_tconv", "jax_tconv.interop"]
+PUBLIC = [(module, name) for module in MODULES for name in importlib.import_module(module).__all__]
+PUBLIC += [("jax_tconv.linen", "ConvTranspose"), ("jax_tconv.nnx", "ConvTranspose")]
+PUBLIC += [("jax_tconv.initializers", "torch_kernel_init")]
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC)
+def test_public_names(module, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value = getattr(importlib.import_module(module), name)
+    assert value.__doc__
+    if isinstance(value, type) and issubclass(value, Exception):
+        return
+    (test,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
+    assert test.examples, f"{name} has no example"
+    call = value.__init__ if isinstance(value, type) else value
+    for parameter in inspect.signature(call).parameters.keys() - {"self", "parent", "name"}:
+        assert re.search(rf"\b{parameter}\b", value.__doc__) or parameter in ("parent", "name", "transpose_kernel"), (
+            parameter
+        )
+    output = []
+    failed, _ = doctest.DocTestRunner().run(test, out=output.append)
+    assert not failed, "".join(output)
+
+
+def test_readme(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S):
+        exec(block, names)
+    # What the README claims of its example, and does not check there itself.
+    torch, model, decoder = names["torch"], names["model"], names["decoder"]
+    x = torch.randn(2, 64, 5, 6)
+    with torch.inference_mode():
+        wanted = decoder(x).movedim(1, -1).numpy()
+    assert abs(model(x.movedim(1, -1).numpy()) - wanted).max() < 1e-5 * abs(wanted).max()
+
+
+def test_importing_the_core_stays_light():
+    code = "import sys, jax_tconv; sys.exit(any(m.split('.')[0] in ('flax', 'torch') for m in sys.modules))"
+    import subprocess
+    import sys
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_file_is_in_the_map():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in [*ROOT.glob("jax_tconv/*.py"), *ROOT.glob("interop/*.py")]:
+        assert path.name == "__init__.py" or path.name in text, path
