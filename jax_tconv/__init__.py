@@ -6,5 +6,14 @@ checkpoints go in and out through `jax_tconv.interop`. Import those modules to u
 
 from jax_tconv.functional import conv_transpose as conv_transpose
 from jax_tconv.geometry import output_shape as output_shape
+from jax_tconv.matrix import transposed_conv_matrix as transposed_conv_matrix
+from jax_tconv.remat import conv_transpose_saveable as conv_transpose_saveable
+from jax_tconv.select import select_method as select_method
 
-__all__ = ["conv_transpose", "output_shape"]
+__all__ = [
+    "conv_transpose",
+    "conv_transpose_saveable",
+    "output_shape",
+    "select_method",
+    "transposed_conv_matrix",
+]

@@ -1,6 +1,5 @@
 """`conv_transpose`: check the arguments, bring them to the canonical form, apply the op, restore the caller's form."""
 
-import math
 from typing import Any
 
 import jax
@@ -8,19 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv.arguments import IntOrInts, Padding, integer
-from jax_tconv.checks import (
-    canonical_precision,
-    check_channels,
-    check_method,
-    check_name,
-    check_ranks,
-    float_array,
-    result_dtype,
-    spatial_part,
-)
-from jax_tconv.geometry import window
+from jax_tconv.arguments import IntOrInts, Padding
+from jax_tconv.checks import canonical_precision, check_method, float_array, result_dtype
 from jax_tconv.primitives import bind
+from jax_tconv.problem import problem
 
 
 def conv_transpose(
@@ -62,7 +52,9 @@ def conv_transpose(
         where least is the size without output padding.
       groups: channels are split into so many groups, each convolved on its own.
       data_format: `"channels_last"` or `"channels_first"`, for `x`, the result and a full-shape `output_size`.
-      method: the algorithm, one of `"lhs_dilation"` and `"vjp"`, or None to have it chosen.
+      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"matrix"` or `"scatter"`; None has
+        `select_method` choose. A derivative computes this op by the same one wherever it appears in it, and the other
+        two ops (see `jax_tconv.primitives`) too if the method has a form for them.
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: the result's dtype, in place of the operands' promoted one.
 
@@ -74,6 +66,7 @@ def conv_transpose(
       TypeError: an argument is not of its kind, or not of a supported dtype (float16, bfloat16, float32, float64,
         complex64, complex128).
       ValueError: shapes that do not fit together, a number out of range, an unknown name, an output without a row.
+      NotImplementedError: the named method would need too much memory (`"matrix"` and `"scatter"` only).
 
     Source: PyTorch's documentation of ConvTranspose; V. Dumoulin and F. Visin, "A guide to convolution arithmetic for
     deep learning" (2016).
@@ -89,33 +82,34 @@ def conv_transpose(
     operands = {"x": x, "kernel": kernel} | ({} if bias is None else {"bias": bias})
     arrays = {name: float_array(name, value) for name, value in operands.items()}
     x, kernel, bias = arrays["x"], arrays["kernel"], arrays.get("bias")
-    check_name("data_format", data_format, ("channels_last", "channels_first"))
     check_method(method)
     precision = canonical_precision(precision)
     dtype = result_dtype(list(arrays.values()), preferred_element_type)
-    groups = integer("groups", groups, least=1)
-    n_axes = check_ranks(x.shape, kernel.shape)
-    channel_axis = -1 if data_format == "channels_last" else -n_axes - 1
-    check_channels(x.shape, channel_axis, kernel.shape, groups)
-    if bias is not None and bias.shape != (kernel.shape[-1] * groups,):
-        raise ValueError(f"bias must have shape (out,) = ({kernel.shape[-1] * groups},), got {bias.shape}")
-    arguments = window(
-        kernel.shape[:n_axes], stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
+    call = problem(
+        x.shape,
+        kernel.shape,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        output_size=output_size,
+        dilation=dilation,
+        groups=groups,
+        data_format=data_format,
     )
-    x = jnp.moveaxis(x, channel_axis, -1)
-    batch, spatial = x.shape[: -n_axes - 1], x.shape[-n_axes - 1 : -1]
-    geometry = arguments.geometry(spatial, spatial_part(output_size, x.ndim, n_axes, channel_axis), groups)
+    if bias is not None and bias.shape != (call.c_out,):
+        raise ValueError(f"bias must have shape (out,) = ({call.c_out},), got {bias.shape}")
 
-    if len(batch) != 1:
-        x = x.reshape(math.prod(batch), *x.shape[-n_axes - 1 :])
+    x = jnp.moveaxis(x, call.channel_axis, -1)
+    if len(call.batch_shape) != 1:
+        x = x.reshape(call.batch, *call.geometry.input_size, call.c_in)
     operand_dtype = jnp.result_type(x, kernel)
     x, kernel = (lax.convert_element_type(v, operand_dtype) for v in (x, kernel))
-    y = bind("T", x, kernel, geometry=geometry, dtype=dtype, method=method, precision=precision)
+    y = bind("T", x, kernel, geometry=call.geometry, dtype=dtype, method=method, precision=precision)
     if bias is not None:
         y = _add_bias(y, bias)
-    if len(batch) != 1:
-        y = y.reshape(*batch, *y.shape[1:])
-    return jnp.moveaxis(y, -1, channel_axis)
+    if len(call.batch_shape) != 1:
+        y = y.reshape(*call.batch_shape, *call.geometry.output_size, call.c_out)
+    return jnp.moveaxis(y, -1, call.channel_axis)
 
 
 def _add_bias(y: jax.Array, bias: jax.Array) -> jax.Array:

@@ -22,8 +22,9 @@ from jax.typing import DTypeLike
 from jax_tconv import sharding
 from jax_tconv.batching import batch_rule
 from jax_tconv.geometry import Geometry
-from jax_tconv.roles import OP_COMPUTING, OPERANDS, RESULT, result_shape
-from jax_tconv.select import method_for
+from jax_tconv.methods import METHODS
+from jax_tconv.roles import OP_COMPUTING, OPERANDS, RESULT, channels, result_shape
+from jax_tconv.select import PLATFORMS, choose
 
 PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPERANDS}
 
@@ -32,6 +33,10 @@ def bind(
     op: str, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: str | None, precision: Any
 ) -> jax.Array:
     """Applies `op` to its two operands, in the canonical layout; the result has dtype `dtype`."""
+    refusal = getattr(METHODS.get(method or ""), "refusal", None)
+    reason = refusal and refusal(geometry, *channels(op, a.shape, b.shape, geometry))
+    if reason:
+        raise NotImplementedError(f'method="{method}" is too large here: {reason}; method=None has no such limit')
     a, b = sharding.vary_alike(a, b)
     return PRIMITIVES[op].bind(a, b, geometry=geometry, dtype=np.dtype(dtype), method=method, precision=precision)
 
@@ -51,21 +56,31 @@ def _transpose(op: str, position: int, cotangent: Any, a: Any, b: Any, **params:
 
 
 def _compute(
-    op: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, dtype: np.dtype, method: str | None, precision: Any
+    op: str,
+    platform: str | None,
+    a: jax.Array,
+    b: jax.Array,
+    *,
+    geometry: Geometry,
+    dtype: np.dtype[Any],
+    method: str | None,
+    precision: Any,
 ) -> jax.Array:
+    """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
     operand_dtype = jnp.result_type(a, b)
-    accumulate = jnp.result_type(operand_dtype, dtype)
-    if jnp.finfo(accumulate).bits < 32:
-        accumulate = jnp.dtype(jnp.float32)
+    accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
         operand_dtype = accumulate
-    function = getattr(method_for(op, method), op)
+    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), operand_dtype, platform, method)
     a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
-    return lax.convert_element_type(function(a, b, geometry, precision, accumulate), dtype)
+    result = getattr(choice.module, op)(a, b, geometry, precision, accumulate)
+    return lax.convert_element_type(result, dtype)
 
 
-def _lower(op: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any) -> jax.Array:
-    compute = functools.partial(_compute, op, geometry=geometry, **params)
+def _lower(
+    op: str, platform: str | None, a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any
+) -> jax.Array:
+    compute = functools.partial(_compute, op, platform, geometry=geometry, **params)
     return sharding.lower_automatically(compute, a, b, op, geometry)
 
 
@@ -75,4 +90,6 @@ for _op, _primitive in PRIMITIVES.items():
     _primitive.def_abstract_eval(functools.partial(_abstract_eval, _op))
     ad.defbilinear(_primitive, *(functools.partial(_transpose, _op, position) for position in (0, 1)))
     batching.primitive_batchers[_primitive] = functools.partial(batch_rule, _op, bind)
-    mlir.register_lowering(_primitive, mlir.lower_fun(functools.partial(_lower, _op), multiple_results=False))
+    for _platform in (None, *PLATFORMS):
+        _rule = mlir.lower_fun(functools.partial(_lower, _op, _platform), multiple_results=False)
+        mlir.register_lowering(_primitive, _rule, platform=_platform)

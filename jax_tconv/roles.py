@@ -42,3 +42,10 @@ def result_shape(op: str, a: Sequence[Any], b: Sequence[Any], geometry: Geometry
             return (shapes["y"][0], *geometry.input_size, shapes["w"][-2])
         case _:
             return (*geometry.kernel_size, shapes["x"][-1], shapes["y"][-1] // geometry.groups)
+
+
+def channels(op: str, a: Sequence[Any], b: Sequence[Any], geometry: Geometry) -> tuple[int, int]:
+    """The numbers of input and output channels, from the shapes of `op`'s operands."""
+    shapes = dict(zip(OPERANDS[op], (a, b), strict=True))
+    shapes[RESULT[op]] = result_shape(op, a, b, geometry)
+    return shapes["x"][-1], shapes["y"][-1]

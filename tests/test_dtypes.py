@@ -61,7 +61,8 @@ def test_half_precisions_are_summed_in_float32(dtype, method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_precision_gradients_are_summed_in_float32(dtype, method):
-    x, kernel, bias = ones(1, 4096, 1, dtype=dtype), ones(1, 1, 4096, dtype=dtype), ones(4096, dtype=dtype)
+    # 4,096 samples and 4,096 output channels of one pixel each.
+    x, kernel, bias = ones(4096, 1, 1, dtype=dtype), ones(1, 1, 4096, dtype=dtype), ones(4096, dtype=dtype)
     apply = lambda x, kernel, bias: conv_transpose(x, kernel, bias, method=method)
     y, vjp = jax.vjp(apply, x, kernel, bias)
     for gradient in vjp(jnp.ones_like(y)):

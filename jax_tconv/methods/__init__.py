@@ -9,6 +9,13 @@ comes back in dtype `accumulate`, in which the sums are formed.
 
 from types import ModuleType
 
-from jax_tconv.methods import lhs_dilation, vjp
+from jax_tconv.methods import col2im, lhs_dilation, matrix, scatter, subpixel, vjp
 
-METHODS: dict[str, ModuleType] = {"lhs_dilation": lhs_dilation, "vjp": vjp}
+METHODS: dict[str, ModuleType] = {
+    "lhs_dilation": lhs_dilation,
+    "vjp": vjp,
+    "subpixel": subpixel,
+    "col2im": col2im,
+    "matrix": matrix,
+    "scatter": scatter,
+}

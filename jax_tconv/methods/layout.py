@@ -1,5 +1,7 @@
 """What the convolution methods share: axis letters for lax, and a grouped kernel's two layouts."""
 
+from typing import Any
+
 import jax
 from jax import lax
 from jax.typing import DTypeLike
@@ -13,18 +15,17 @@ def dimension_numbers(lhs: str, rhs: str, out: str, geometry: Geometry) -> tuple
     return lhs.replace("*", spatial), rhs.replace("*", spatial), out.replace("*", spatial)
 
 
-def kernel_by_output_channel(kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """`(*kernel_size, in, out // groups)` as `(*kernel_size, in // groups, out)`, lax's layout for T's direction."""
-    groups = geometry.groups
+def kernel_by_output_channel(kernel: jax.Array, groups: int) -> jax.Array:
+    """`(*taps, in, out // groups)` as `(*taps, in // groups, out)`, lax's layout for T's direction."""
     if groups == 1:
         return kernel
-    c_in, c_out = kernel.shape[-2:]
-    split = kernel.reshape(*geometry.kernel_size, groups, c_in // groups, c_out)
-    return split.swapaxes(-3, -2).reshape(*geometry.kernel_size, c_in // groups, groups * c_out)
+    *taps, c_in, c_out = kernel.shape
+    split = kernel.reshape(*taps, groups, c_in // groups, c_out)
+    return split.swapaxes(-3, -2).reshape(*taps, c_in // groups, groups * c_out)
 
 
 def convolution(
-    g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: object, accumulate: DTypeLike | None
+    g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike | None
 ) -> jax.Array:
     """The strided convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
     return lax.conv_general_dilated(
@@ -35,6 +36,6 @@ def convolution(
         rhs_dilation=geometry.dilation,
         dimension_numbers=dimension_numbers("N*C", "*OI", "N*C", geometry),
         feature_group_count=geometry.groups,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         preferred_element_type=accumulate,
     )

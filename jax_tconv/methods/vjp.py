@@ -3,6 +3,8 @@
 PyTorch documents ConvTranspose as "the gradient of Conv with respect to its input"; this file says just that.
 """
 
+from typing import Any
+
 import jax
 from jax.typing import DTypeLike
 
@@ -12,7 +14,7 @@ from jax_tconv.methods.layout import convolution
 # C has no form of its own here: it is the convolution.
 
 
-def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: object, accumulate: DTypeLike) -> jax.Array:
+def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The convolution's vjp in its image, at cotangent `x`."""
     x, kernel = x.astype(accumulate), kernel.astype(accumulate)
     c_out = kernel.shape[-1] * geometry.groups
@@ -21,7 +23,7 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: object, ac
     return y
 
 
-def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: object, accumulate: DTypeLike) -> jax.Array:
+def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The convolution's vjp in its kernel, at image `g` and cotangent `x`."""
     # In the accumulation dtype throughout: lax's own rules take no half-precision image with a float32 cotangent.
     x, g = x.astype(accumulate), g.astype(accumulate)
