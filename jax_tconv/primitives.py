@@ -71,10 +71,9 @@ def _compute(
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
         operand_dtype = accumulate
-    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), operand_dtype, platform, method)
+    compute = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method).compute
     a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
-    result = getattr(choice.module, op)(a, b, geometry, precision, accumulate)
-    return lax.convert_element_type(result, dtype)
+    return lax.convert_element_type(compute(a, b, geometry, precision, accumulate), dtype)
 
 
 def _lower(

@@ -1,38 +1,44 @@
 """Which algorithm computes which op: the rules, and `select_method` to ask them.
 
-The rules see shapes, dtype and platform, never the batch size, which may be unknown when a program is exported. They
-decide where an op is lowered, so that jit, eager calls and programs exported for another platform all get the same.
+The rules see shapes and platform, never the batch size, which may be unknown when a program is exported. They decide
+where an op is lowered, so that jit, eager calls and programs exported for another platform all get the same.
 """
 
 import dataclasses
-from types import ModuleType
+from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from jax_tconv.arguments import IntOrInts, Padding
 from jax_tconv.checks import check_method, check_name
 from jax_tconv.geometry import Geometry
+from jax_tconv.grouping import by_group
 from jax_tconv.methods import METHODS
 from jax_tconv.problem import problem
 from jax_tconv.roles import OPERANDS
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
+# Groups computed one by one: compile time grows with each, and 64 of them take 2 s an op.
+MAX_SEPARATE_GROUPS = 16
+# Output channels are few where the input has so many for each: the patches of col2im are then no burden.
+FEW_OUTPUTS = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The method that computes an op, and why."""
+    """The method that computes an op, whether it does so group by group, and why."""
 
     op: str
     method: str
     reason: str
+    by_group: bool = False
 
     @property
-    def module(self) -> ModuleType:
-        """Where the method is."""
-        return METHODS[self.method]
+    def compute(self) -> Callable[..., jax.Array]:
+        """The function that computes the op; `jax_tconv.methods` says what it takes."""
+        function: Callable[..., jax.Array] = getattr(METHODS[self.method], self.op)
+        return by_group(self.op, function) if self.by_group else function
 
 
 def select_method(
@@ -47,7 +53,6 @@ def select_method(
     groups: int = 1,
     data_format: str = "channels_last",
     method: str | None = None,
-    dtype: DTypeLike = jnp.float32,
     op: str = "T",
     platform: str | None = None,
 ) -> Choice:
@@ -56,12 +61,12 @@ def select_method(
     Args:
       x_shape, kernel_shape: the shapes of `conv_transpose`'s arrays; a batch axis may be None or symbolic.
       stride, padding, output_padding, output_size, dilation, groups, data_format, method: as passed to it.
-      dtype: the dtype of the arrays.
       op: `"T"`, the transposed convolution; `"C"`, its gradient in the input; `"W"`, its gradient in the kernel.
       platform: `"cpu"`, `"cuda"`, `"rocm"` or `"tpu"`; None means JAX's default backend.
 
     Returns:
-      A `Choice`, with `op`, `method` (the name) and `reason` (a sentence).
+      A `Choice`, with `op`, `method` (its name), `reason` (a sentence) and `by_group` (whether the groups are computed
+      one by one).
 
     Raises:
       TypeError, ValueError: as `conv_transpose` does; an unknown op or platform.
@@ -87,53 +92,55 @@ def select_method(
         groups=groups,
         data_format=data_format,
     )
-    return choose(op, call.geometry, call.c_in, call.c_out, jnp.dtype(dtype), platform, method)
+    return choose(op, call.geometry, call.c_in, call.c_out, platform, method)
 
 
-def choose(
-    op: str, geometry: Geometry, c_in: int, c_out: int, dtype: jnp.dtype, platform: str | None, method: str | None
-) -> Choice:
+def choose(op: str, geometry: Geometry, c_in: int, c_out: int, platform: str | None, method: str | None) -> Choice:
     """The named method where it has a form of `op`, else what suits the platform (None is one not listed)."""
     if method is not None and hasattr(METHODS[method], op):
         return Choice(op, method, f'method="{method}" was asked for and has a form of {op}')
     rules = {"cpu": _on_cpu, "cuda": _on_gpu, "rocm": _on_gpu}
-    name, reason = rules.get(platform or "", _elsewhere)(op, geometry, c_in)
-    return Choice(op, name, reason)
+    return rules.get(platform or "", _elsewhere)(op, geometry, c_in, c_out)
 
 
-def _on_cpu(op: str, geometry: Geometry, c_in: int) -> tuple[str, str]:
-    strided = max(geometry.stride) > 1
-    apart = all(
-        k <= s and d == 1 for k, s, d in zip(geometry.kernel_size, geometry.stride, geometry.dilation, strict=True)
-    )
-    match op:
-        case "T" if strided and c_in == geometry.groups:
-            return "col2im", "one channel a group: a product a tap, where XLA's grouped convolution is a slow loop"
-        case "T" if strided:
-            return "subpixel", "XLA's CPU compiler would multiply the zeros that the stride puts between input rows"
-        case "T":
-            return "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid"
-        case "C":
-            return "lhs_dilation", "a strided convolution, which XLA computes as such"
-        case _ if apart:
-            return "col2im", "taps do not overlap: the output's cotangent is its own patches, and one product does it"
-        case _:
-            return "lhs_dilation", "the forward convolution's filter gradient, without a buffer of patches"
-
-
-def _on_gpu(op: str, geometry: Geometry, c_in: int) -> tuple[str, str]:
-    if op == "C":
-        return "lhs_dilation", "a strided convolution: cuDNN's forward"
+def _on_cpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
+    groups = geometry.groups
+    sizes = zip(geometry.kernel_size, geometry.stride, geometry.dilation, strict=True)
+    apart = all(k <= s and d == 1 for k, s, d in sizes)
+    depthwise = groups > 1 and c_in == groups
+    separate = 1 < groups <= MAX_SEPARATE_GROUPS and not depthwise
     if op == "W":
-        return "lhs_dilation", "a dilated filter and no dilated image: cuDNN's backward-filter"
-    # XLA matches backward-data only then (its gpu conv_rewriter); else it materialises the zero-stuffed input.
+        if apart:
+            return Choice(
+                op, "col2im", "taps do not overlap, so the output's cotangent is its own patches: one product"
+            )
+        if FEW_OUTPUTS * c_out <= c_in:
+            return Choice(op, "col2im", "few output channels, so the patches of the cotangent are small: one product")
+        return Choice(
+            op, "lhs_dilation", "the forward convolution's filter gradient, with no patches of ours", separate
+        )
+    if groups > 1 and not separate:
+        return Choice(op, "taps", f"{groups} groups: a product a tap, where XLA's grouped convolution is a slow loop")
+    if op == "C":
+        return Choice(op, "lhs_dilation", "a strided convolution, computed as such", separate)
+    if max(geometry.stride) == 1:
+        return Choice(op, "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid", separate)
+    return Choice(op, "subpixel", "XLA on a CPU would multiply the zeros that the stride puts in", separate)
+
+
+def _on_gpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
+    if op == "C":
+        return Choice(op, "lhs_dilation", "a strided convolution: cuDNN's forward")
+    if op == "W":
+        return Choice(op, "lhs_dilation", "a dilated filter and no dilated image: cuDNN's backward-filter")
+    # XLA matches backward-data only then (its convolution rewriter); else it writes out the zero-stuffed input.
     cropped = zip(geometry.kernel_size, geometry.padding_low, geometry.padding_high, strict=True)
     if geometry.groups == 1 and set(geometry.dilation) == {1} and all(max(low, high) < k for k, low, high in cropped):
-        return "lhs_dilation", "ungrouped, undilated, padding within the kernel: cuDNN's backward-data"
+        return Choice(op, "lhs_dilation", "ungrouped, undilated, padding within the kernel: cuDNN's backward-data")
     if max(geometry.stride) == 1:
-        return "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid"
-    return "subpixel", "not a form of cuDNN's backward-data: XLA would write out the zeros that the stride puts in"
+        return Choice(op, "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid")
+    return Choice(op, "subpixel", "no form of cuDNN's backward-data, and XLA would write out the zeros of the stride")
 
 
-def _elsewhere(op: str, geometry: Geometry, c_in: int) -> tuple[str, str]:
-    return "lhs_dilation", "one dilated convolution, which a TPU computes without touching the zeros"
+def _elsewhere(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
+    return Choice(op, "lhs_dilation", "one dilated convolution, which a TPU computes without touching the zeros")

@@ -96,10 +96,16 @@ def test_precision_reaches_all_three_ops(method):
         return jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).as_text()
 
     assert "HIGHEST" not in lowered()
-    assert lowered(precision="highest").count("HIGHEST") == 2 * 3  # two operands each
+    check_every_product_is_highest(lowered(precision="highest"))
     with jax.default_matmul_precision("highest"):
         jaxpr = jax.make_jaxpr(jax.grad(lambda x, k: (conv_transpose(x, k, method=method) ** 2).sum(), (0, 1)))
         program = jaxpr(x, kernel)
     # Lowered only now, outside the context.
     text = jax.jit(jax.extend.core.jaxpr_as_fun(program)).lower(x, kernel).as_text()
-    assert text.count("HIGHEST") == 2 * 3
+    check_every_product_is_highest(text)
+
+
+def check_every_product_is_highest(text):
+    products = text.count("stablehlo.convolution(") + text.count("stablehlo.dot_general ")
+    assert products >= 3
+    assert text.count("HIGHEST") == 2 * products  # both operands of each

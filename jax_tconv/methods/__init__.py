@@ -9,13 +9,14 @@ comes back in dtype `accumulate`, in which the sums are formed.
 
 from types import ModuleType
 
-from jax_tconv.methods import col2im, lhs_dilation, matrix, scatter, subpixel, vjp
+from jax_tconv.methods import col2im, lhs_dilation, matrix, scatter, subpixel, taps, vjp
 
 METHODS: dict[str, ModuleType] = {
     "lhs_dilation": lhs_dilation,
     "vjp": vjp,
     "subpixel": subpixel,
     "col2im": col2im,
+    "taps": taps,
     "matrix": matrix,
     "scatter": scatter,
 }

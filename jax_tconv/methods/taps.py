@@ -1,0 +1,125 @@
+"""One product a tap, each with a shifted slice of one array: nothing as large as the patches of col2im is held.
+
+T sums over the taps of a phase, for all phases at once, and interleaves them (`phases.py`); padding the input first
+makes its terms plain slices. C sums, and W lists, products with every `stride`-th row of the padded output cotangent,
+from the tap's own row on. Where each group has one channel the products are multiplications, which XLA fuses.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import DTypeLike
+
+from jax_tconv.geometry import Geometry
+from jax_tconv.methods.phases import phases, place, split_taps
+
+# Up to so many terms stand in the program one by one, where XLA can fuse them; more become a loop.
+MAX_UNROLLED = 64
+
+
+def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The transposed convolution."""
+    n, axes = geometry.ndim, phases(geometry)
+    reach = [(axis.taps - 1) * axis.dilation for axis in axes]
+    padded = jnp.pad(_by_group(x, geometry), [(0, 0), *((r, r) for r in reach), (0, 0), (0, 0)])
+    weights = split_taps(kernel, geometry)
+    weights = _kernel_by_group(weights.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1), geometry)
+    rows, phase = "abcdefgh"[:n], "ijklmnop"[:n]
+
+    def term(tap: Sequence[Any]) -> jax.Array:
+        starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
+        shifted = _rows(padded, starts, [axis.blocks for axis in axes])
+        equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
+        return _product(equation, shifted, _at(weights, tap), precision, accumulate)
+
+    blocks = _sum([axis.taps for axis in axes], term)
+    return place(blocks.reshape(*blocks.shape[:-2], -1), geometry)
+
+
+def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The strided convolution."""
+    padded, weights = _padded_cotangent(g, geometry), _kernel_by_group(kernel, geometry)
+    rows = "abcdefgh"[: geometry.ndim]
+
+    def term(tap: Sequence[Any]) -> jax.Array:
+        met = _rows_met(padded, tap, geometry)
+        return _product(f"N{rows}GO,GIO->N{rows}GI", met, _at(weights, tap), precision, accumulate)
+
+    x = _sum(geometry.kernel_size, term)
+    return x.reshape(*x.shape[:-2], -1)
+
+
+def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The kernel gradient."""
+    padded, x = _padded_cotangent(g, geometry), _by_group(x, geometry)
+    rows = "abcdefgh"[: geometry.ndim]
+
+    def tap_gradient(tap: jax.Array) -> jax.Array:
+        met = _rows_met(padded, list(tap), geometry)
+        return _product(f"N{rows}GI,N{rows}GO->GIO", x, met, precision, accumulate)
+
+    # A loop: side by side, XLA would hold every tap's operands at once.
+    gradients = lax.map(tap_gradient, np.array(list(np.ndindex(*geometry.kernel_size))))
+    return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], -1)
+
+
+def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array]) -> jax.Array:
+    """The sum of `term` over all indices below `counts`."""
+    taps = list(np.ndindex(*counts))
+    if len(taps) <= MAX_UNROLLED:
+        return functools.reduce(lax.add, map(term, taps))
+    first = term(taps[0])
+    return lax.scan(lambda total, tap: (total + term(list(tap)), None), first, np.array(taps[1:]))[0]
+
+
+def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The einsum; multiplied and summed outright where each group has one channel in and out."""
+    forms = equation.replace("->", ",").split(",")
+    sizes = dict(zip(forms[0], a.shape, strict=True)) | dict(zip(forms[1], b.shape, strict=True))
+    if (sizes["I"], sizes["O"]) != (1, 1):
+        return jnp.einsum(equation, a, b, precision=precision, preferred_element_type=accumulate)
+    # Without the two, all forms keep their letters in one order: one that is missing is broadcast, or summed, over.
+    letters = max(forms, key=len).rstrip("IO")
+    a, b = (
+        array.reshape([sizes[letter] if letter in form else 1 for letter in letters]).astype(accumulate)
+        for array, form in zip((a, b), forms, strict=False)
+    )
+    result = (a * b).sum([n for n, letter in enumerate(letters) if letter not in forms[2]])
+    return result.reshape([sizes[letter] for letter in forms[2]])
+
+
+def _by_group(array: jax.Array, geometry: Geometry) -> jax.Array:
+    return array.reshape(*array.shape[:-1], geometry.groups, array.shape[-1] // geometry.groups)
+
+
+def _kernel_by_group(kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    *taps, c_in, c_out = kernel.shape
+    return kernel.reshape(*taps, geometry.groups, c_in // geometry.groups, c_out)
+
+
+def _padded_cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
+    """`g` with a row for every tap of every input row, as C pads it."""
+    pads = [(low, high, 0) for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
+    return _by_group(lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *pads, (0, 0, 0)]), geometry)
+
+
+def _rows_met(padded: jax.Array, tap: Sequence[Any], geometry: Geometry) -> jax.Array:
+    """The rows that this tap meets, one for each input row."""
+    extents = [(n - 1) * s + 1 for n, s in zip(geometry.input_size, geometry.stride, strict=True)]
+    rows = _rows(padded, [t * d for t, d in zip(tap, geometry.dilation, strict=True)], extents)
+    return rows[(slice(None), *(slice(None, None, s) for s in geometry.stride))]
+
+
+def _rows(array: jax.Array, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
+    """So many rows of each spatial axis, from `starts` on; an index may be known only when the program runs."""
+    n = len(sizes)
+    return lax.dynamic_slice(array, (0, *starts, 0, 0), (array.shape[0], *sizes, *array.shape[1 + n :]))
+
+
+def _at(weights: jax.Array, tap: Sequence[Any]) -> jax.Array:
+    return weights[tuple(tap)]
