@@ -5,6 +5,7 @@ where an op is lowered, so that jit, eager calls and programs exported for anoth
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -21,8 +22,8 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 # Groups computed one by one: compile time grows with each, and 64 of them take 2 s an op.
 MAX_SEPARATE_GROUPS = 16
-# Output channels are few where the input has so many for each: the patches of col2im are then no burden.
-FEW_OUTPUTS = 8
+# Taps in all; from here on, patches are many times larger than what they are taken from.
+LARGE_KERNEL = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,18 +110,15 @@ def _on_cpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
     apart = all(k <= s and d == 1 for k, s, d in sizes)
     depthwise = groups > 1 and c_in == groups
     separate = 1 < groups <= MAX_SEPARATE_GROUPS and not depthwise
+    taps = math.prod(geometry.kernel_size)
+    if op == "W" and (apart or taps * c_out <= c_in):
+        return Choice(op, "col2im", "the cotangent's patches are no larger than itself or the input: one product")
     if op == "W":
-        if apart:
-            return Choice(
-                op, "col2im", "taps do not overlap, so the output's cotangent is its own patches: one product"
-            )
-        if FEW_OUTPUTS * c_out <= c_in:
-            return Choice(op, "col2im", "few output channels, so the patches of the cotangent are small: one product")
-        return Choice(
-            op, "lhs_dilation", "the forward convolution's filter gradient, with no patches of ours", separate
-        )
+        return Choice(op, "lhs_dilation", "the forward convolution's filter gradient, without patches", separate)
     if groups > 1 and not separate:
         return Choice(op, "taps", f"{groups} groups: a product a tap, where XLA's grouped convolution is a slow loop")
+    if op == "C" and taps > LARGE_KERNEL:
+        return Choice(op, "taps", "a large kernel, for which XLA's convolution would hold the patches of the cotangent")
     if op == "C":
         return Choice(op, "lhs_dilation", "a strided convolution, computed as such", separate)
     if max(geometry.stride) == 1:

@@ -6,6 +6,7 @@ from the tap's own row on. Where each group has one channel the products are mul
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,22 +60,22 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
     padded, x = _padded_cotangent(g, geometry), _by_group(x, geometry)
     rows = "abcdefgh"[: geometry.ndim]
 
-    def tap_gradient(tap: jax.Array) -> jax.Array:
-        met = _rows_met(padded, list(tap), geometry)
+    def tap_gradient(number: jax.Array) -> jax.Array:
+        met = _rows_met(padded, jnp.unravel_index(number, geometry.kernel_size), geometry)
         return _product(f"N{rows}GI,N{rows}GO->GIO", x, met, precision, accumulate)
 
     # A loop: side by side, XLA would hold every tap's operands at once.
-    gradients = lax.map(tap_gradient, np.array(list(np.ndindex(*geometry.kernel_size))))
+    gradients = lax.map(tap_gradient, jnp.arange(math.prod(geometry.kernel_size)))
     return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], -1)
 
 
 def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array]) -> jax.Array:
     """The sum of `term` over all indices below `counts`."""
-    taps = list(np.ndindex(*counts))
-    if len(taps) <= MAX_UNROLLED:
-        return functools.reduce(lax.add, map(term, taps))
-    first = term(taps[0])
-    return lax.scan(lambda total, tap: (total + term(list(tap)), None), first, np.array(taps[1:]))[0]
+    if math.prod(counts) <= MAX_UNROLLED:
+        return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
+    first = term([0] * len(counts))
+    add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
+    return lax.fori_loop(1, math.prod(counts), add, first)
 
 
 def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:

@@ -1,0 +1,94 @@
+"""The rules that choose a method: pure, alike in every context, and good for what they are there for."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jax_tconv import conv_transpose, select_method
+from jax_tconv.methods import METHODS
+from jax_tconv.select import PLATFORMS
+from tests.cases import CASES
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("op", ["T", "C", "W"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_choice_has_a_form_of_its_op_and_a_reason(case, op, platform):
+    x, kernel = case.draw()
+    for method in (None, *METHODS):
+        choice = select_method(
+            (None, *x.shape[1:]), kernel.shape, method=method, op=op, platform=platform, **case.arguments
+        )
+        assert hasattr(METHODS[choice.method], op)
+        assert len(choice.reason) > 10
+        if method and hasattr(METHODS[method], op):
+            assert choice.method == method
+
+
+def test_on_a_gpu_cudnns_backward_data_is_written_as_it_is_matched():
+    choose = lambda **arguments: select_method((None, 8, 8, 4), (4, 4, 4, 2), platform="cuda", **arguments).method
+    assert choose(stride=2, padding=1) == "lhs_dilation"
+    assert choose(stride=2, dilation=2) == "subpixel"
+    assert choose(stride=2, groups=2) == "subpixel"
+    assert choose(stride=2, padding=4) == "subpixel"
+    assert choose(groups=2) == "lhs_dilation"
+    for op in "CW":
+        assert choose(stride=2, groups=2, op=op) == "lhs_dilation"
+
+
+def test_the_default_platform_and_an_unnamed_gpu():
+    arguments = {"x_shape": (None, 8, 8, 4), "kernel_shape": (4, 4, 4, 2), "stride": 2}
+    assert select_method(**arguments) == select_method(**arguments, platform="cpu")
+    assert select_method(**arguments, platform="gpu") == select_method(**arguments, platform="cuda")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"op": "K"}, "op must be one of 'T', 'C', 'W'; got 'K'"),
+        ({"platform": "npu"}, "platform must be one of 'cpu', 'cuda', 'rocm', 'tpu'; got 'npu'"),
+        ({"method": "fast"}, "method must be one of"),
+        ({"stride": 0}, "stride must be at least 1"),
+        ({"kernel_shape": (4, 4, 3, 2)}, "has 4 channels"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        select_method(**{"x_shape": (None, 8, 8, 4), "kernel_shape": (4, 4, 4, 2)} | arguments)
+
+
+@pytest.mark.parametrize("method", ["matrix", "scatter"])
+def test_too_large_for_a_method_that_holds_everything(method):
+    x, kernel = jnp.zeros((1, 199, 199, 9)), jnp.zeros((9, 9, 9, 9))
+    message = rf'method="{method}" is too large here: .*up to 16,777,216; method=None has no such limit'
+    with pytest.raises(NotImplementedError, match=message):
+        conv_transpose(x, kernel, method=method)
+    with pytest.raises(NotImplementedError, match=message):
+        jax.eval_shape(lambda x, kernel: conv_transpose(x, kernel, method=method), x, kernel)
+
+
+def test_subpixel_inserts_no_zeros():
+    # No dilated image in the program, and no array as large as the zero-stuffed input, (2, 127, 127, 8).
+    x, kernel = jnp.ones((2, 64, 64, 8)), jnp.ones((4, 4, 8, 3))
+    text = jax.jit(lambda x, k: conv_transpose(x, k, stride=2, padding=1, method="subpixel")).lower(x, kernel)
+    text = text.compile().as_text()
+    assert "lhs_dilate" not in text
+    assert (
+        max(np.prod([int(n) for n in shape.split(",")]) for shape in re.findall(r"f32\[([\d,]+)\]", text)) < 127**2 * 16
+    )
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_programs_do_not_grow_with_the_stride(platform):
+    def size(stride):
+        def both(x, kernel):
+            y, vjp = jax.vjp(lambda x, kernel: conv_transpose(x, kernel, stride=stride), x, kernel)
+            return y, vjp(y)
+
+        x, kernel = jnp.ones((1, 4, 4, 4)), jnp.ones((2 * stride, 2 * stride, 4, 4))
+        return len(jax.export.export(jax.jit(both), platforms=[platform])(x, kernel).mlir_module())
+
+    assert size(32) < 1.1 * size(8)
