@@ -22,7 +22,7 @@ from jax.typing import DTypeLike
 from jax_tconv import sharding
 from jax_tconv.batching import batch_rule
 from jax_tconv.geometry import Geometry
-from jax_tconv.methods import METHODS
+from jax_tconv.methods import METHODS, SINGLE_SUM
 from jax_tconv.roles import OP_COMPUTING, OPERANDS, RESULT, channels, result_shape
 from jax_tconv.select import PLATFORMS, choose
 
@@ -67,13 +67,16 @@ def _compute(
     precision: Any,
 ) -> jax.Array:
     """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
+    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method)
     operand_dtype = jnp.result_type(a, b)
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
         operand_dtype = accumulate
-    compute = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method).compute
+    elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
+        # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
+        accumulate = operand_dtype
     a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
-    return lax.convert_element_type(compute(a, b, geometry, precision, accumulate), dtype)
+    return lax.convert_element_type(choice.compute(a, b, geometry, precision, accumulate), dtype)
 
 
 def _lower(

@@ -46,3 +46,16 @@ def test_each_platform_holds_the_algorithm_that_the_rules_name(platform):
     together = exported(PLATFORMS).mlir_module()
     assert len(stuffed.findall(together)) == 2  # cuda's and tpu's
     assert "stablehlo.case" in together
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precisions_reach_cudnn_as_they_are(dtype):
+    # XLA matches cuDNN's backward-data only where the result has the operands' dtype; elsewhere float32 is asked for.
+    def results(platform):
+        x, kernel = jax.ShapeDtypeStruct(X.shape, dtype), jax.ShapeDtypeStruct(KERNEL.shape, dtype)
+        both = lambda x, kernel: (lambda y, vjp: (y, vjp(y)))(*jax.vjp(apply, x, kernel))
+        module = jax.export.export(jax.jit(both), platforms=[platform])(x, kernel).mlir_module()
+        return re.findall(r"stablehlo.convolution.*->\s*tensor<[\dx]+x(\w+)>", module)
+
+    assert results("cuda") == [{"bfloat16": "bf16", "float16": "f16"}[dtype]] * 3
+    assert set(results("cpu") + results("tpu")) == {"f32"}

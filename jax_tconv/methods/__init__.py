@@ -11,6 +11,9 @@ from types import ModuleType
 
 from jax_tconv.methods import col2im, lhs_dilation, matrix, scatter, subpixel, taps, vjp
 
+# These form each value as one sum, inside one convolution; the others add up several arrays.
+SINGLE_SUM = ("lhs_dilation", "vjp", "subpixel")
+
 METHODS: dict[str, ModuleType] = {
     "lhs_dilation": lhs_dilation,
     "vjp": vjp,
