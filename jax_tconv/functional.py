@@ -52,9 +52,9 @@ def conv_transpose(
         where least is the size without output padding.
       groups: channels are split into so many groups, each convolved on its own.
       data_format: `"channels_last"` or `"channels_first"`, for `x`, the result and a full-shape `output_size`.
-      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"matrix"` or `"scatter"`; None has
-        `select_method` choose. A derivative computes this op by the same one wherever it appears in it, and the other
-        two ops (see `jax_tconv.primitives`) too if the method has a form for them.
+      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"taps"`, `"matrix"` or `"scatter"`;
+        None chooses, as `select_method` tells. Derivatives keep it wherever this op reappears in them, and for the two
+        adjoint ops where the method has a form of them.
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: the result's dtype, in place of the operands' promoted one.
 

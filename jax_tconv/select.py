@@ -115,12 +115,12 @@ def _on_cpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
         return Choice(op, "col2im", "the cotangent's patches are no larger than itself or the input: one product")
     if op == "W":
         return Choice(op, "lhs_dilation", "the forward convolution's filter gradient, without patches", separate)
-    if groups > 1 and not separate:
+    if groups > 1 and (op == "C" or not separate):
         return Choice(op, "taps", f"{groups} groups: a product a tap, where XLA's grouped convolution is a slow loop")
     if op == "C" and taps > LARGE_KERNEL:
         return Choice(op, "taps", "a large kernel, for which XLA's convolution would hold the patches of the cotangent")
     if op == "C":
-        return Choice(op, "lhs_dilation", "a strided convolution, computed as such", separate)
+        return Choice(op, "lhs_dilation", "a strided convolution, computed as such")
     if max(geometry.stride) == 1:
         return Choice(op, "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid", separate)
     return Choice(op, "subpixel", "XLA on a CPU would multiply the zeros that the stride puts in", separate)

@@ -19,8 +19,10 @@ from jax.typing import DTypeLike
 from jax_tconv.geometry import Geometry
 from jax_tconv.methods.phases import phases, place, split_taps
 
-# Up to so many terms stand in the program one by one, where XLA can fuse them; more become a loop.
-MAX_UNROLLED = 64
+# Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
+# matrix products, of which it would hold the operands all at once.
+MAX_UNROLLED_FUSED = 64
+MAX_UNROLLED = 4
 
 
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
@@ -38,7 +40,7 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
         return _product(equation, shifted, _at(weights, tap), precision, accumulate)
 
-    blocks = _sum([axis.taps for axis in axes], term)
+    blocks = _sum([axis.taps for axis in axes], term, _depthwise(kernel, geometry))
     return place(blocks.reshape(*blocks.shape[:-2], -1), geometry)
 
 
@@ -51,7 +53,7 @@ def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         met = _rows_met(padded, tap, geometry)
         return _product(f"N{rows}GO,GIO->N{rows}GI", met, _at(weights, tap), precision, accumulate)
 
-    x = _sum(geometry.kernel_size, term)
+    x = _sum(geometry.kernel_size, term, _depthwise(kernel, geometry))
     return x.reshape(*x.shape[:-2], -1)
 
 
@@ -69,9 +71,13 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
     return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], -1)
 
 
-def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array]) -> jax.Array:
+def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
+    return (kernel.shape[-2], kernel.shape[-1]) == (geometry.groups, 1)
+
+
+def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], fused: bool) -> jax.Array:
     """The sum of `term` over all indices below `counts`."""
-    if math.prod(counts) <= MAX_UNROLLED:
+    if math.prod(counts) <= (MAX_UNROLLED_FUSED if fused else MAX_UNROLLED):
         return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
     first = term([0] * len(counts))
     add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
