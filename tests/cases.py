@@ -58,6 +58,8 @@ CASES = [
     _case("plain 1d", (5,), 3),
     _case("kernel a multiple of stride 1d", (6,), 8, 4, 2),
     _case("kernel less than stride 1d", (4,), 2, 5),
+    _case("phases out of order 1d", (7,), 8, 5, 3, 2, 2),
+    _case("phases out of order 2d", (4, 5), (5, 9), (5, 7), 2, 0, (2, 3)),
     _case("doubling 2d", (4, 5), 4, 2, 1),
     _case("output padding 2d", (3, 4), 3, 2, 1, 1),
     _case("nothing overlaps 2d", (3, 2), 2, 2),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jax_tconv import conv_transpose
 from jax_tconv.interop import kernel_from_torch
+from jax_tconv.methods import METHODS
 
 torch = pytest.importorskip("torch")
 
@@ -45,7 +46,7 @@ class Call:
 def calls(draw, dtypes):
     n = draw(st.integers(1, 3))
     per_axis = lambda least, most: draw(st.lists(st.integers(least, most), min_size=n, max_size=n))
-    stride, dilation = per_axis(1, 4), per_axis(1, 4)
+    stride, dilation = per_axis(1, 5), per_axis(1, 4)
     by_size = draw(st.booleans())
     return Call(
         size=per_axis(1, 5),
@@ -63,7 +64,7 @@ def calls(draw, dtypes):
         bias=draw(st.booleans()),
         dtype=draw(st.sampled_from(dtypes)),
         data_format=draw(st.sampled_from(["channels_last", "channels_first"])),
-        method=draw(st.sampled_from([None, "lhs_dilation", "vjp"])),
+        method=draw(st.sampled_from([None, None, *METHODS])),
         seed=draw(st.integers(0, 9)),
     )
 

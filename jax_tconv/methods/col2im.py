@@ -5,7 +5,6 @@ convolutional neural networks for document processing", 2006, for the convolutio
 and stride are equal nothing overlaps, and the product is all there is.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -15,7 +14,7 @@ from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
 from jax_tconv.methods.adjoint import adjoints
-from jax_tconv.methods.phases import phases, place, split_taps
+from jax_tconv.methods.phases import Phases, phases, place, split_taps
 
 
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
@@ -36,15 +35,19 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     columns = columns.reshape(*columns.shape[:-2], groups * c_out)
     for axis, phase in enumerate(phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
-        taps_axis = 1 + n + axis
-        pieces = [lax.index_in_dim(columns, j, taps_axis, keepdims=False) for j in range(phase.taps)]
-        unpadded, zero = [(0, 0, 0)] * pieces[0].ndim, jnp.zeros((), columns.dtype)
-        shifted = []
-        for j, piece in enumerate(pieces):
-            edge = (j * phase.dilation, (phase.taps - 1 - j) * phase.dilation, 0)
-            shifted.append(lax.pad(piece, zero, [*unpadded[: 1 + axis], edge, *unpadded[2 + axis :]]))
-        columns = functools.reduce(lax.add, shifted)
+        columns = _overlap_add(jnp.moveaxis(columns, 1 + n + axis, 1 + axis), 1 + axis, phase)
     return place(columns, geometry)
+
+
+def _overlap_add(columns: jax.Array, axis: int, phase: Phases) -> jax.Array:
+    """`(..., taps, rows, ...)`, taps on `axis`, as `(..., blocks, ...)`: tap `j` is added `j * dilation` rows on."""
+    taps, rows, shift = phase.taps, columns.shape[axis + 1], phase.dilation
+    before, after = columns.shape[:axis], columns.shape[axis + 2 :]
+    # Rows padded by `taps * shift` and then read as if padded by one `shift` less: each tap starts that much later.
+    padded = jnp.pad(columns, [(0, 0)] * (axis + 1) + [(0, taps * shift)] + [(0, 0)] * len(after))
+    flat = padded.reshape(*before, taps * (rows + taps * shift), *after)
+    skewed = lax.slice_in_dim(flat, 0, taps * phase.blocks, axis=axis).reshape(*before, taps, phase.blocks, *after)
+    return skewed.sum(axis)
 
 
 C, W = adjoints(T)
