@@ -19,12 +19,13 @@ def vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     The cast's own transpose is the sum over devices that a replicated operand's gradient needs.
     """
-    over_a, over_b = (_varying(v) for v in (a, b))
-    for missing, cast in ((over_b - over_a, 0), (over_a - over_b, 1)):
-        if missing:
-            wider = lax.pcast((a, b)[cast], tuple(sorted(missing)), to="varying")
-            a, b = (wider, b) if cast == 0 else (a, wider)
-    return a, b
+    axes = _varying(a) | _varying(b)
+    return _vary(a, axes), _vary(b, axes)
+
+
+def _vary(array: jax.Array, axes: frozenset[str]) -> jax.Array:
+    missing = axes - _varying(array)
+    return lax.pcast(array, tuple(sorted(missing)), to="varying") if missing else array
 
 
 def _varying(array: jax.Array) -> frozenset[str]:
