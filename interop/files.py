@@ -19,7 +19,8 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
     Args:
       path: a `.safetensors` file (read without torch), or a `.pt` or `.pth` file as `torch.save` writes it, in its zip
         or its legacy format, with tensors of any device. No code in the file is run.
-      entry: where the file holds several dicts of tensors, the one to take, such as `"state_dict"`.
+      entry: where the tensors are in a dict within the file's, beside other things, that dict's key, such as
+        `"state_dict"`.
 
     Returns:
       A dict of name to numpy array, in the file's dtypes; bfloat16 is kept (as `ml_dtypes.bfloat16`).

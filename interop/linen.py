@@ -36,8 +36,8 @@ def linen_variables(
         `jax.ShapeDtypeStruct` will do.
       rename: a mapping of name prefixes to what replaces them (the longest that fits is used), such as
         `{"main.0.": "project."}`, or a function of a name.
-      strict: whether a missing or an unexpected key is an error; a wrong shape always is. Variables that are missing
-        keep what `module.init` gives them.
+      strict: whether a missing or an unexpected key is an error, or a layer of another type; a wrong shape always is
+        one. Variables that are not filled keep what `module.init` gives them.
 
     Returns:
       What `module.apply` takes: `{"params": ..., "batch_stats": ...}`.
@@ -80,11 +80,10 @@ def linen_variables(
         if layer is not None:
             found.add_layer(".".join(path), layer, arrays)
         else:
-            found.unsupported.append(f"{'.'.join(path) or 'the module'}: {type(layers.get(path)).__qualname__}")
-    values, unmatched = match(found, state_dict, rename, strict)
-    variables = (
-        traverse_util.flatten_dict(_init(module, example_inputs, abstract=False)) if unmatched.missing_keys else {}
-    )
+            found.add_unsupported(".".join(path), type(layers.get(path)), arrays)
+    values, _ = match(found, state_dict, rename, strict)
+    filled = values.keys() == shapes.keys()
+    variables = {} if filled else traverse_util.flatten_dict(_init(module, example_inputs, abstract=False))
     for place, value in values.items():
         variables[place] = jnp.asarray(value, shapes[place].dtype)
     return traverse_util.unflatten_dict(variables)

@@ -1,7 +1,7 @@
 """Which tensor of a state dict fills which array of a model, and what is wrong if they do not match."""
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
@@ -35,6 +35,13 @@ class Model(Generic[Place]):
     torch_only: set[str] = dataclasses.field(default_factory=set)
     unsupported: list[str] = dataclasses.field(default_factory=list)
 
+    def add_unsupported(self, path: str, layer: type, arrays: Iterable[str]) -> None:
+        """Adds a layer that the table of layer types does not have."""
+        advice = f"; use jax_tconv's {layer.__name__}" if layer.__name__ == "ConvTranspose" else ""
+        self.unsupported.append(
+            f"{path or 'the model itself'}: {layer.__qualname__} ({', '.join(sorted(arrays))}){advice}"
+        )
+
     def add_layer(self, path: str, layer: LayerType, arrays: Mapping[str, tuple[tuple[int, ...], Place]]) -> None:
         """Adds the layer at `path`, whose Flax arrays have these shapes and places."""
         for parameter in layer.parameters:
@@ -57,8 +64,8 @@ def match(
 ) -> tuple[dict[Place, NDArray[Any]], Unmatched]:
     """The new value of each of the model's arrays, laid out as Flax has it, and the keys left over.
 
-    Raises StateDictError, listing everything at once, for a tensor of the wrong shape or a layer of a type without a
-    rule; and where `strict`, for a missing or an unexpected key too.
+    Raises StateDictError, listing everything at once, for a tensor of the wrong shape; and where `strict`, for a layer
+    of a type without a rule, a missing key or an unexpected one.
     """
     tensors = {name: to_numpy(name, value) for name, value in renamed(state_dict, rename).items()}
     values: dict[Place, NDArray[Any]] = {}
@@ -74,9 +81,13 @@ def match(
     names = {target.name for target in model.targets}
     missing = [target.name for target in model.targets if target.name not in tensors]
     unexpected = [name for name in tensors if name not in names and name not in model.torch_only]
-    faults = {"layers of a type without a rule": model.unsupported, "tensors of the wrong shape": misshapen}
+    faults = {"tensors of the wrong shape": misshapen}
     if strict:
-        faults |= {"missing from the state dict": missing, "unexpected in the state dict": unexpected}
+        faults |= {
+            "layers of a type without a rule": model.unsupported,
+            "missing from the state dict": missing,
+            "unexpected in the state dict": unexpected,
+        }
     if any(faults.values()):
         raise StateDictError(_message(faults, missing, unexpected))
     return values, Unmatched(missing, unexpected)

@@ -34,7 +34,8 @@ def load_state_dict(
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
       rename: a mapping of name prefixes to what replaces them (the longest that fits is used), such as
         `{"module.": ""}`, or a function of a name.
-      strict: whether a missing or an unexpected key is an error, as in torch; a wrong shape always is.
+      strict: whether a missing or an unexpected key is an error, as in torch, or a layer of another type, which is
+        otherwise left as it is; a wrong shape always is one.
 
     Returns:
       `missing_keys` and `unexpected_keys`, under the renamed names.
@@ -65,7 +66,7 @@ def load_state_dict(
             shapes = {name: (tuple(variable.shape), id(variable)) for name, variable in arrays.items()}
             found.add_layer(_torch_path(model, path), layer, shapes)
         elif arrays:
-            found.unsupported.append(f"{_torch_path(model, path) or 'the model'}: {type(module).__qualname__}")
+            found.add_unsupported(_torch_path(model, path), type(module), arrays)
     values, unmatched = match(found, state_dict, rename, strict)
     converted = {place: _like(variables[place].get_value(), value) for place, value in values.items()}
     for place, value in converted.items():

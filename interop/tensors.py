@@ -1,6 +1,7 @@
 """Tensors of any library as numpy arrays."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
@@ -20,5 +21,6 @@ def to_numpy(name: str, value: Any) -> NDArray[Any]:
             return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
         return tensor.numpy()
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-        raise TypeError(f"{name} must be an array or a torch tensor, got {value!r} ({type(value).__name__})")
+        nested = "; pass that dict itself, or read the file with entry=" if isinstance(value, Mapping) else ""
+        raise TypeError(f"{name} must be an array or a torch tensor, got {type(value).__name__}{nested}")
     return np.asarray(value)

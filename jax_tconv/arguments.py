@@ -36,9 +36,18 @@ def integer(name: str, value: Any, least: int) -> int:
 
 def listed(name: str, value: Any) -> list[Any]:
     """`value` as a list, where it is a sequence of any kind; TypeError where it is none."""
-    if isinstance(value, str | bytes | Mapping | set) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be an int or one int a spatial axis, got {value!r} ({type(value).__name__})")
-    return list(value)
+    try:
+        if isinstance(value, str | bytes | Mapping | set):
+            raise TypeError
+        return list(value)
+    except TypeError:
+        raise _no_ints(name, value) from None
+
+
+def _no_ints(name: str, value: Any) -> TypeError:
+    traced = "Tracer" in f"{value!r} {type(value).__name__}"
+    advice = "; it must be known when tracing: under jit, make it static (static_argnames)" if traced else ""
+    return TypeError(f"{name} must be an int or one int a spatial axis, got {value!r} ({type(value).__name__}){advice}")
 
 
 def per_axis(name: str, value: Any, n_axes: int, least: int | None = None) -> tuple[int, ...]:
@@ -47,7 +56,7 @@ def per_axis(name: str, value: Any, n_axes: int, least: int | None = None) -> tu
     if len(values) != n_axes:
         raise ValueError(f"{name} must be an int or {n_axes} ints, one a spatial axis; got {len(values)}: {value!r}")
     if not all(map(is_int, values)):
-        raise TypeError(f"{name} must be an int or one int a spatial axis, got {value!r}")
+        raise _no_ints(name, value)
     if least is not None and min(values) < least:
         raise ValueError(f"{name} must be at least {least} on every spatial axis, got {value!r}")
     return tuple(map(operator.index, values))
@@ -74,6 +83,6 @@ def _padding_pair(padding: Any, value: Any) -> tuple[int, int]:
                 "and then extends the output"
             )
         return operator.index(value), operator.index(value)
-    if isinstance(value, Sequence) and len(value) == 2 and all(map(is_int, value)):
-        return operator.index(value[0]), operator.index(value[1])
+    if isinstance(value, Iterable) and len(pair := list(value)) == 2 and all(map(is_int, pair)):
+        return operator.index(pair[0]), operator.index(pair[1])
     raise TypeError(f"padding must be {_PADDING_FORMS}; got {padding!r}")

@@ -21,7 +21,9 @@ def float_array(name: str, value: Any) -> jax.Array:
         value = value.__jax_array__()
     if not isinstance(value, jax.Array | np.ndarray):
         advice = "; convert it with jnp.asarray" if isinstance(value, list | tuple) else ""
-        advice = "; convert it with jnp.asarray(tensor.numpy())" if type(value).__module__ == "torch" else advice
+        if type(value).__module__.partition(".")[0] == "torch":
+            of_kernel = "jax_tconv.interop.kernel_from_torch(weight)"
+            advice = f"; convert it with {of_kernel if name == 'kernel' else 'tensor.detach().cpu().numpy()'}"
         raise TypeError(f"{name} must be a JAX or NumPy array, got {_described(value)}{advice}")
     if value.dtype.name not in _DTYPES:
         raise TypeError(f"{name} must be of dtype {', '.join(_DTYPES)}; got {value.dtype.name}, cast it first")
@@ -56,7 +58,7 @@ def result_dtype(operands: Sequence[jax.Array], preferred_element_type: DTypeLik
 
 def check_name(argument: str, value: Any, known: Collection[str]) -> None:
     """ValueError unless `value` is one of the names `known`."""
-    if value not in known:
+    if value not in tuple(known):
         raise ValueError(f"{argument} must be one of {', '.join(map(repr, known))}; got {value!r}")
 
 
@@ -115,7 +117,9 @@ def check_channels(x_shape: Sequence[Any], channel_axis: int, kernel_shape: Sequ
         other = "channels_last" if channel_axis != -1 else "channels_first"
         other_axis = -1 if channel_axis != -1 else 1 - len(kernel_shape)
         hint = f'; data_format="{other}" would take it' if x_shape[other_axis] == c_in else ""
-        if kernel_shape[0] == channels:
+        if channels == c_in * groups:
+            hint += "; in, on the kernel's axis -2, counts the channels of all groups"
+        if kernel_shape[0] in (channels, x_shape[other_axis]):
             hint += "; a PyTorch weight becomes a kernel by jax_tconv.interop.kernel_from_torch"
         raise ValueError(
             f"x of shape {tuple(x_shape)} has {channels} channels (axis {channel_axis}), but the kernel takes {c_in}: "

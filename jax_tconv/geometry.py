@@ -56,7 +56,7 @@ class Window:
 
     def geometry(self, input_size: Sequence[int], output_size: IntOrInts | None = None, groups: int = 1) -> Geometry:
         """The geometry for this input size; ValueError where no output, or not the output asked for, results."""
-        sizes = per_axis("input_size", input_size, len(self.kernel_size), least=1)
+        sizes = per_axis("input_size (of x's spatial axes)", input_size, len(self.kernel_size), least=1)
         full = _full_size(sizes, self.kernel_size, self.stride, self.dilation)
         smallest = tuple(n - low - high for n, (low, high) in zip(full, self.padding, strict=True))
         if output_size is None:

@@ -22,9 +22,9 @@ from jax.typing import DTypeLike
 from jax_tconv import sharding
 from jax_tconv.batching import batch_rule
 from jax_tconv.geometry import Geometry
-from jax_tconv.methods import METHODS, SINGLE_SUM
+from jax_tconv.methods import SINGLE_SUM
 from jax_tconv.roles import OP_COMPUTING, OPERANDS, RESULT, channels, result_shape
-from jax_tconv.select import PLATFORMS, choose
+from jax_tconv.select import PLATFORMS, check_size, choose
 
 PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPERANDS}
 
@@ -33,10 +33,7 @@ def bind(
     op: str, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: str | None, precision: Any
 ) -> jax.Array:
     """Applies `op` to its two operands, in the canonical layout; the result has dtype `dtype`."""
-    refusal = getattr(METHODS.get(method or ""), "refusal", None)
-    reason = refusal and refusal(geometry, *channels(op, a.shape, b.shape, geometry))
-    if reason:
-        raise NotImplementedError(f'method="{method}" is too large here: {reason}; method=None has no such limit')
+    check_size(method, geometry, *channels(op, a.shape, b.shape, geometry))
     a, b = sharding.vary_alike(a, b)
     return PRIMITIVES[op].bind(a, b, geometry=geometry, dtype=np.dtype(dtype), method=method, precision=precision)
 

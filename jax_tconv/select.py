@@ -63,14 +63,14 @@ def select_method(
       x_shape, kernel_shape: the shapes of `conv_transpose`'s arrays; a batch axis may be None or symbolic.
       stride, padding, output_padding, output_size, dilation, groups, data_format, method: as passed to it.
       op: `"T"`, the transposed convolution; `"C"`, its gradient in the input; `"W"`, its gradient in the kernel.
-      platform: `"cpu"`, `"cuda"`, `"rocm"` or `"tpu"`; None means JAX's default backend.
+      platform: `"cpu"`, `"cuda"` (or `"gpu"`), `"rocm"` or `"tpu"`; None means JAX's default backend.
 
     Returns:
       A `Choice`, with `op`, `method` (its name), `reason` (a sentence) and `by_group` (whether the groups are computed
       one by one).
 
     Raises:
-      TypeError, ValueError: as `conv_transpose` does; an unknown op or platform.
+      TypeError, ValueError, NotImplementedError: as `conv_transpose` does; an unknown op or platform.
 
     Example:
       >>> from jax_tconv import select_method
@@ -82,6 +82,11 @@ def select_method(
     platform = jax.default_backend() if platform is None else platform
     platform = "cuda" if platform == "gpu" else platform
     check_name("platform", platform, PLATFORMS)
+    for name, shape in (("x_shape", x_shape), ("kernel_shape", kernel_shape)):
+        if not isinstance(shape, tuple | list):
+            raise TypeError(
+                f"{name} must be a shape, a tuple of ints, got {type(shape).__name__}; pass the array's .shape"
+            )
     call = problem(
         x_shape,
         kernel_shape,
@@ -93,7 +98,16 @@ def select_method(
         groups=groups,
         data_format=data_format,
     )
+    check_size(method, call.geometry, call.c_in, call.c_out)
     return choose(op, call.geometry, call.c_in, call.c_out, platform, method)
+
+
+def check_size(method: str | None, geometry: Geometry, c_in: int, c_out: int) -> None:
+    """NotImplementedError where the named method has a limit of size, and this is beyond it."""
+    refusal = getattr(METHODS.get(method or ""), "refusal", None)
+    reason = refusal and refusal(geometry, c_in, c_out)
+    if reason:
+        raise NotImplementedError(f'method="{method}" is too large here: {reason}; method=None has no such limit')
 
 
 def choose(op: str, geometry: Geometry, c_in: int, c_out: int, platform: str | None, method: str | None) -> Choice:

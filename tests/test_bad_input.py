@@ -57,12 +57,17 @@ CALLS = [
     ({"output_size": (1, 2, 3)}, ValueError, ["output_size must be an int or 2 ints", "got 3"]),
     ({"output_size": 7.5}, TypeError, ["output_size must be an int", "7.5"]),
     ({"padding": 4}, ValueError, ["the output would be empty", "(-1, 0)", "padding"]),
-    ({"x": np.ones((2, 0, 6, 4), np.float32)}, ValueError, ["input_size must be at least 1", "(0, 6)"]),
+    (
+        {"x": np.ones((2, 0, 6, 4), np.float32)},
+        ValueError,
+        ["input_size (of x's spatial axes) must be at least 1", "(0, 6)"],
+    ),
     ({"bias": np.ones(3, np.float32)}, ValueError, ["bias must have shape (out,) = (2,)", "(3,)"]),
     ({"bias": np.ones((1, 2), np.float32)}, ValueError, ["bias must have shape", "(1, 2)"]),
     ({"bias": 1.0}, TypeError, ["bias must be a JAX or NumPy array", "float"]),
     ({"method": "fast"}, ValueError, ["method must be one of", "'lhs_dilation', 'vjp'", "'fast'"]),
     ({"method": 3}, ValueError, ["method must be one of", "3"]),
+    ({"method": ["vjp"]}, ValueError, ["method must be one of", "['vjp']"]),
     ({"data_format": "NCHW"}, ValueError, ["data_format must be one of", "'channels_last'", "'NCHW'"]),
     ({"precision": "exact"}, ValueError, ["precision must be", "'highest'", "'exact'"]),
     ({"precision": ("high",)}, ValueError, ["precision must be", "pair"]),
@@ -92,8 +97,31 @@ def test_function(arguments, error, words):
 
 def test_a_torch_tensor_is_pointed_to_the_way():
     torch = pytest.importorskip("torch")
-    with pytest.raises(TypeError, match=r"x must be .* torch.Tensor; convert it with jnp.asarray\(tensor.numpy"):
-        conv_transpose(torch.ones(1, 5, 4), np.ones((3, 4, 2), np.float32))
+    x, kernel = np.ones((1, 5, 4), np.float32), np.ones((3, 4, 2), np.float32)
+    with pytest.raises(TypeError, match=r"x must be .* torch.Tensor; convert it with tensor.detach\(\).cpu\(\).numpy"):
+        conv_transpose(torch.tensor(x), kernel)
+    with pytest.raises(TypeError, match=r"kernel must be .*Parameter; convert it with .*kernel_from_torch\(weight\)"):
+        conv_transpose(x, torch.nn.Parameter(torch.tensor(kernel)))
+
+
+def test_a_traced_argument_is_told_apart():
+    with pytest.raises(TypeError, match=r"stride must be an int .*; it must be known when tracing: .*static_argnames"):
+        jax.jit(conv_transpose)(X, KERNEL, stride=2)
+    with pytest.raises(TypeError, match=r"stride must be an int .*; it must be known when tracing: .*static_argnames"):
+        jax.jit(conv_transpose)(X, KERNEL, stride=(2, 2))
+
+
+def test_hints_for_pytorchs_layouts():
+    with pytest.raises(ValueError, match=r"has 6 channels .*interop.kernel_from_torch"):  # both in PyTorch's order
+        conv_transpose(np.ones((2, 4, 5, 6), np.float32), np.ones((4, 2, 3, 3), np.float32))
+    with pytest.raises(ValueError, match="counts the channels of all groups"):
+        conv_transpose(X, np.ones((3, 3, 2, 2), np.float32), groups=2)
+
+
+def test_padding_pairs_of_any_kind():
+    expected = conv_transpose(X, KERNEL, padding=((1, 0), (0, 1)))
+    np.testing.assert_array_equal(conv_transpose(X, KERNEL, padding=np.array([[1, 0], [0, 1]])), expected)
+    np.testing.assert_array_equal(conv_transpose(X, KERNEL, padding=[[1, 0], [0, 1]]), expected)
 
 
 LAYERS = [

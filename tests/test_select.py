@@ -60,12 +60,19 @@ def test_bad_arguments(arguments, message):
         select_method(**{"x_shape": (None, 8, 8, 4), "kernel_shape": (4, 4, 4, 2)} | arguments)
 
 
+def test_arrays_in_place_of_shapes():
+    with pytest.raises(TypeError, match=r"x_shape must be a shape.*pass the array's .shape"):
+        select_method(jnp.ones((1, 8, 8, 4)), (4, 4, 4, 2))
+
+
 @pytest.mark.parametrize("method", ["matrix", "scatter"])
 def test_too_large_for_a_method_that_holds_everything(method):
     x, kernel = jnp.zeros((1, 199, 199, 9)), jnp.zeros((9, 9, 9, 9))
     message = rf'method="{method}" is too large here: .*up to 16,777,216; method=None has no such limit'
     with pytest.raises(NotImplementedError, match=message):
         conv_transpose(x, kernel, method=method)
+    with pytest.raises(NotImplementedError, match=message):
+        select_method(x.shape, kernel.shape, method=method)
     with pytest.raises(NotImplementedError, match=message):
         jax.eval_shape(lambda x, kernel: conv_transpose(x, kernel, method=method), x, kernel)
 
