@@ -7,8 +7,20 @@ deep learning" (2016), chapter 4, draws it, and PyTorch's ConvTranspose document
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jax_tconv.arguments import IntOrInts, Padding, is_int, listed, padding_pairs, per_axis
+
+
+class Axis(NamedTuple):
+    """One spatial axis of a `Geometry`."""
+
+    input_size: int
+    kernel_size: int
+    output_size: int
+    stride: int
+    dilation: int
+    padding_low: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +43,12 @@ class Geometry:
     def ndim(self) -> int:
         """The number of spatial axes."""
         return len(self.kernel_size)
+
+    @property
+    def axes(self) -> list[Axis]:
+        """The same, axis by axis."""
+        sizes = (self.input_size, self.kernel_size, self.output_size)
+        return [Axis(*values) for values in zip(*sizes, self.stride, self.dilation, self.padding_low, strict=True)]
 
     @property
     def padding_high(self) -> tuple[int, ...]:

@@ -12,10 +12,7 @@ from tests.cases import CASES
 TOLERANCE = 1e-12
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.mark.parametrize("method", [*METHODS, None])

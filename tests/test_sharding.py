@@ -11,25 +11,17 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
+from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def operands():
     rng = np.random.default_rng(0)
     return jnp.asarray(rng.standard_normal((8, 3, 4, 4))), jnp.asarray(rng.standard_normal((3, 2, 4, 3)))
-
-
-def close(a, b):
-    for ours, wanted in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        assert ours.shape == wanted.shape
-        np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-12 * max(np.abs(wanted).max(), 1))
 
 
 def loss(x, kernel):

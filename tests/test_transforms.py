@@ -10,14 +10,12 @@ from jax.test_util import check_grads
 
 from jax_tconv import conv_transpose, conv_transpose_saveable
 from jax_tconv.methods import METHODS
+from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def arrays(*lead_x, lead_kernel=(), batch=2):
@@ -25,12 +23,6 @@ def arrays(*lead_x, lead_kernel=(), batch=2):
     x = rng.standard_normal((*lead_x, batch, 3, 4, 4))
     kernel = rng.standard_normal((*lead_kernel, 3, 2, 4, 3))
     return jnp.asarray(x), jnp.asarray(kernel)
-
-
-def close(a, b):
-    for ours, wanted in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        assert ours.shape == wanted.shape
-        np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-12 * max(np.abs(wanted).max(), 1))
 
 
 def ops(x, kernel):
@@ -88,6 +80,19 @@ def test_vmap_is_a_loop_that_stays_one_op(op, in_axes):
     mapped = jax.vmap(f, in_axes)
     close(mapped(*stacked), jnp.stack([f(u, v) for u, v in zip(*each, strict=True)]))
     assert str(jax.make_jaxpr(mapped)(*stacked)).count(f"conv_transpose_{op}[") == 1
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_an_empty_batch(method, groups):
+    x, kernel = arrays(batch=0)
+    apply = functools.partial(conv_transpose, stride=2, groups=groups, method=method)
+    y, vjp = jax.vjp(apply, x, kernel[..., :1])
+    assert y.shape == (0, 7, 8, groups)
+    x_bar, kernel_bar = vjp(y)
+    assert x_bar.shape == x.shape
+    assert kernel_bar.shape == kernel[..., :1].shape
+    assert (kernel_bar == 0).all()
 
 
 def test_vmap_nested_and_of_size_zero():

@@ -14,25 +14,22 @@ from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
 from jax_tconv.methods.adjoint import adjoints
+from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
 from jax_tconv.methods.phases import Phases, phases, place, split_taps
 
 
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The transposed convolution."""
     n, groups = geometry.ndim, geometry.groups
-    c_in, c_out = kernel.shape[-2:]
-    split = split_taps(kernel, geometry)
-    split = split.reshape(*split.shape[:-2], groups, c_in // groups, c_out)
-    x_groups = x.reshape(*x.shape[:-1], groups, c_in // groups)
     spatial, taps = "abcdefgh"[:n], "ijklmnopqrstuvwx"[: 2 * n]
     columns = jnp.einsum(
         f"N{spatial}GI,{taps}GIO->N{spatial}{taps}GO",
-        x_groups,
-        split,
+        channels_by_group(x, groups),
+        kernel_by_group(split_taps(kernel, geometry), groups),
         precision=precision,
         preferred_element_type=accumulate,
     )
-    columns = columns.reshape(*columns.shape[:-2], groups * c_out)
+    columns = channels_together(columns)
     for axis, phase in enumerate(phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
         columns = _overlap_add(jnp.moveaxis(columns, 1 + n + axis, 1 + axis), 1 + axis, phase)

@@ -15,13 +15,29 @@ def dimension_numbers(lhs: str, rhs: str, out: str, geometry: Geometry) -> tuple
     return lhs.replace("*", spatial), rhs.replace("*", spatial), out.replace("*", spatial)
 
 
+def channels_by_group(array: jax.Array, groups: int) -> jax.Array:
+    """`(..., channels)` as `(..., group, channels of one group)`."""
+    return array.reshape(*array.shape[:-1], groups, array.shape[-1] // groups)
+
+
+def channels_together(array: jax.Array) -> jax.Array:
+    """Undoes `channels_by_group`."""
+    # Not reshape(..., -1): that has no answer where the batch is empty.
+    return array.reshape(*array.shape[:-2], array.shape[-2] * array.shape[-1])
+
+
+def kernel_by_group(kernel: jax.Array, groups: int) -> jax.Array:
+    """`(*taps, in, out // groups)` as `(*taps, group, in // groups, out // groups)`."""
+    *taps, c_in, c_out = kernel.shape
+    return kernel.reshape(*taps, groups, c_in // groups, c_out)
+
+
 def kernel_by_output_channel(kernel: jax.Array, groups: int) -> jax.Array:
     """`(*taps, in, out // groups)` as `(*taps, in // groups, out)`, lax's layout for T's direction."""
     if groups == 1:
         return kernel
     *taps, c_in, c_out = kernel.shape
-    split = kernel.reshape(*taps, groups, c_in // groups, c_out)
-    return split.swapaxes(-3, -2).reshape(*taps, c_in // groups, groups * c_out)
+    return kernel_by_group(kernel, groups).swapaxes(-3, -2).reshape(*taps, c_in // groups, groups * c_out)
 
 
 def convolution(

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
 from jax_tconv.methods.adjoint import adjoints
+from jax_tconv.methods.layout import channels_by_group, kernel_by_group
 
 MAX_ENTRIES = 2**24
 
@@ -29,23 +30,15 @@ def entries(kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """`(*output_size, *input_size, in, out // groups)`: what each input pixel adds to each output pixel."""
     n = geometry.ndim
     index = []
-    for axis, (size, k, out, s, d, low) in enumerate(
-        zip(
-            geometry.input_size,
-            geometry.kernel_size,
-            geometry.output_size,
-            geometry.stride,
-            geometry.dilation,
-            geometry.padding_low,
-            strict=True,
-        )
-    ):
+    for number, axis in enumerate(geometry.axes):
         # Output row p and input row i meet at tap t = (p + low - i * s) / d, if there is such a tap; else at the row of
         # zeros added after the last.
-        reach = np.subtract.outer(np.arange(out) + low, np.arange(size) * s)
+        k, d = axis.kernel_size, axis.dilation
+        rows = np.arange(axis.output_size) + axis.padding_low
+        reach = np.subtract.outer(rows, np.arange(axis.input_size) * axis.stride)
         tap = np.where((reach % d == 0) & (reach >= 0) & (reach // d < k), reach // d, k)
         shape = [1] * (2 * n)
-        shape[axis], shape[n + axis] = out, size
+        shape[number], shape[n + number] = tap.shape
         index.append(tap.reshape(shape))
     padded = jnp.pad(kernel, [(0, 1)] * n + [(0, 0)] * 2)
     return padded[tuple(index)]
@@ -57,7 +50,7 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     matrix = entries(kernel, geometry).reshape(
         int(np.prod(geometry.output_size)), int(np.prod(geometry.input_size)), groups, c_in // groups, c_out
     )
-    x_flat = x.reshape(x.shape[0], int(np.prod(geometry.input_size)), groups, c_in // groups)
+    x_flat = channels_by_group(x.reshape(x.shape[0], int(np.prod(geometry.input_size)), c_in), groups)
     y = jnp.einsum("NaGI,paGIO->NpGO", x_flat, matrix, precision=precision, preferred_element_type=accumulate)
     return y.reshape(x.shape[0], *geometry.output_size, groups * c_out)
 
@@ -68,8 +61,7 @@ C, W = adjoints(T)
 def dense(kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """The whole matrix `(prod(output_size) * out, prod(input_size) * in)`; between groups it holds zeros."""
     n, groups, (c_in, c_out) = geometry.ndim, geometry.groups, kernel.shape[-2:]
-    blocks = entries(kernel, geometry)
-    blocks = blocks.reshape(*blocks.shape[:-2], groups, c_in // groups, c_out)
+    blocks = kernel_by_group(entries(kernel, geometry), groups)
     spread = blocks[..., None, :] * jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]
     # (*output, *input, group, in, group, out) to (*output, group, out, *input, group, in)
     axes = [*range(n), 2 * n + 2, 2 * n + 3, *range(n, 2 * n), 2 * n, 2 * n + 1]

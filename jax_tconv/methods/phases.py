@@ -36,13 +36,11 @@ class Phases:
 def phases(geometry: Geometry) -> list[Phases]:
     """The phases on each spatial axis."""
     result = []
-    for n, k, stride, dilation in zip(
-        geometry.input_size, geometry.kernel_size, geometry.stride, geometry.dilation, strict=True
-    ):
-        step = math.gcd(stride, dilation)
-        s, d = stride // step, dilation // step
-        taps = -(-k // s)
-        result.append(Phases(s, taps, d, n + (taps - 1) * d, step))
+    for axis in geometry.axes:
+        step = math.gcd(axis.stride, axis.dilation)
+        s, d = axis.stride // step, axis.dilation // step
+        taps = -(-axis.kernel_size // s)
+        result.append(Phases(s, taps, d, axis.input_size + (taps - 1) * d, step))
     return result
 
 

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
 from jax_tconv.methods.adjoint import adjoints
+from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
 
 MAX_PRODUCTS = 2**24
 
@@ -27,34 +28,24 @@ def refusal(geometry: Geometry, c_in: int, c_out: int) -> str | None:
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The transposed convolution."""
     n, groups = geometry.ndim, geometry.groups
-    c_in, c_out = kernel.shape[-2:]
     spatial, taps = "abcdefgh"[:n], "ijklmnop"[:n]
     products = jnp.einsum(
         f"N{spatial}GI,{taps}GIO->N{spatial}{taps}GO",
-        x.reshape(*x.shape[:-1], groups, c_in // groups),
-        kernel.reshape(*geometry.kernel_size, groups, c_in // groups, c_out),
+        channels_by_group(x, groups),
+        kernel_by_group(kernel, groups),
         precision=precision,
         preferred_element_type=accumulate,
     )
-    products = products.reshape(*products.shape[:-2], groups * c_out)
+    products = channels_together(products)
     rows = []
-    for axis, (size, k, s, d, low, out) in enumerate(
-        zip(
-            geometry.input_size,
-            geometry.kernel_size,
-            geometry.stride,
-            geometry.dilation,
-            geometry.padding_low,
-            geometry.output_size,
-            strict=True,
-        )
-    ):
-        landing = np.add.outer(np.arange(size) * s, np.arange(k) * d) - low
-        landing[landing < 0] = out  # an index below zero would count from the end; one beyond it is dropped
+    for number, axis in enumerate(geometry.axes):
+        landing = np.add.outer(np.arange(axis.input_size) * axis.stride, np.arange(axis.kernel_size) * axis.dilation)
+        landing -= axis.padding_low
+        landing[landing < 0] = axis.output_size  # below zero counts from the end; beyond the end is dropped
         shape = [1] * (2 * n)
-        shape[axis], shape[n + axis] = size, k
+        shape[number], shape[n + number] = landing.shape
         rows.append(landing.reshape(shape))
-    y = jnp.zeros((x.shape[0], *geometry.output_size, groups * c_out), accumulate)
+    y = jnp.zeros((x.shape[0], *geometry.output_size, products.shape[-1]), accumulate)
     return y.at[(slice(None), *rows)].add(products, mode="drop")
 
 

@@ -17,6 +17,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
+from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
 from jax_tconv.methods.phases import phases, place, split_taps
 
 # Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
@@ -29,37 +30,38 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     """The transposed convolution."""
     n, axes = geometry.ndim, phases(geometry)
     reach = [(axis.taps - 1) * axis.dilation for axis in axes]
-    padded = jnp.pad(_by_group(x, geometry), [(0, 0), *((r, r) for r in reach), (0, 0), (0, 0)])
+    padded = jnp.pad(channels_by_group(x, geometry.groups), [(0, 0), *((r, r) for r in reach), (0, 0), (0, 0)])
     weights = split_taps(kernel, geometry)
-    weights = _kernel_by_group(weights.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1), geometry)
+    weights = weights.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1)
+    weights = kernel_by_group(weights, geometry.groups)
     rows, phase = "abcdefgh"[:n], "ijklmnop"[:n]
 
     def term(tap: Sequence[Any]) -> jax.Array:
         starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
         shifted = _rows(padded, starts, [axis.blocks for axis in axes])
         equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
-        return _product(equation, shifted, _at(weights, tap), precision, accumulate)
+        return _product(equation, shifted, weights[tuple(tap)], precision, accumulate)
 
     blocks = _sum([axis.taps for axis in axes], term, _depthwise(kernel, geometry))
-    return place(blocks.reshape(*blocks.shape[:-2], -1), geometry)
+    return place(channels_together(blocks), geometry)
 
 
 def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The strided convolution."""
-    padded, weights = _padded_cotangent(g, geometry), _kernel_by_group(kernel, geometry)
+    padded, weights = _padded_cotangent(g, geometry), kernel_by_group(kernel, geometry.groups)
     rows = "abcdefgh"[: geometry.ndim]
 
     def term(tap: Sequence[Any]) -> jax.Array:
         met = _rows_met(padded, tap, geometry)
-        return _product(f"N{rows}GO,GIO->N{rows}GI", met, _at(weights, tap), precision, accumulate)
+        return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], precision, accumulate)
 
     x = _sum(geometry.kernel_size, term, _depthwise(kernel, geometry))
-    return x.reshape(*x.shape[:-2], -1)
+    return channels_together(x)
 
 
 def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The kernel gradient."""
-    padded, x = _padded_cotangent(g, geometry), _by_group(x, geometry)
+    padded, x = _padded_cotangent(g, geometry), channels_by_group(x, geometry.groups)
     rows = "abcdefgh"[: geometry.ndim]
 
     def tap_gradient(number: jax.Array) -> jax.Array:
@@ -68,7 +70,7 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
 
     # A loop: side by side, XLA would hold every tap's operands at once.
     gradients = lax.map(tap_gradient, jnp.arange(math.prod(geometry.kernel_size)))
-    return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], -1)
+    return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], gradients.shape[-1])
 
 
 def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
@@ -100,19 +102,11 @@ def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumula
     return result.reshape([sizes[letter] for letter in forms[2]])
 
 
-def _by_group(array: jax.Array, geometry: Geometry) -> jax.Array:
-    return array.reshape(*array.shape[:-1], geometry.groups, array.shape[-1] // geometry.groups)
-
-
-def _kernel_by_group(kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    *taps, c_in, c_out = kernel.shape
-    return kernel.reshape(*taps, geometry.groups, c_in // geometry.groups, c_out)
-
-
 def _padded_cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
     """`g` with a row for every tap of every input row, as C pads it."""
     pads = [(low, high, 0) for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
-    return _by_group(lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *pads, (0, 0, 0)]), geometry)
+    padded = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+    return channels_by_group(padded, geometry.groups)
 
 
 def _rows_met(padded: jax.Array, tap: Sequence[Any], geometry: Geometry) -> jax.Array:
@@ -126,7 +120,3 @@ def _rows(array: jax.Array, starts: Sequence[Any], sizes: Sequence[int]) -> jax.
     """So many rows of each spatial axis, from `starts` on; an index may be known only when the program runs."""
     n = len(sizes)
     return lax.dynamic_slice(array, (0, *starts, 0, 0), (array.shape[0], *sizes, *array.shape[1 + n :]))
-
-
-def _at(weights: jax.Array, tap: Sequence[Any]) -> jax.Array:
-    return weights[tuple(tap)]
