@@ -5,18 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean help
+.PHONY: demo test bench lint clean help
 
 help:
 	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
 	@echo "make test   run the tests"
+	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
 
 # Editable, so that interop/ is found as jax_tconv.interop also when Python runs from this folder.
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test,examples,lint]'
+	$(BIN)/python -m pip install --quiet --editable '.[test,examples,bench,lint]'
 	@touch $@
 
 demo: $(STAMP)
@@ -25,10 +26,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
 
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks run
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo_output examples/deepcr/.cache build *.egg-info
+	rm -rf $(VENV) demo_output bench_output examples/deepcr/.cache build *.egg-info

@@ -62,9 +62,10 @@ def _compute(
     dtype: np.dtype[Any],
     method: str | None,
     precision: Any,
+    several_devices: bool,
 ) -> jax.Array:
     """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
-    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method)
+    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method, several_devices)
     operand_dtype = jnp.result_type(a, b)
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
@@ -76,11 +77,14 @@ def _compute(
     return lax.convert_element_type(choice.compute(a, b, geometry, precision, accumulate), dtype)
 
 
-def _lower(
-    op: str, platform: str | None, a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any
-) -> jax.Array:
-    compute = functools.partial(_compute, op, platform, geometry=geometry, **params)
-    return sharding.lower_automatically(compute, a, b, op, geometry)
+def _lower(op: str, platform: str | None, context: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:
+    several = sharding.several_devices(context)
+
+    def lowered(a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any) -> jax.Array:
+        compute = functools.partial(_compute, op, platform, geometry=geometry, several_devices=several, **params)
+        return sharding.lower_automatically(compute, a, b, op, geometry)
+
+    return mlir.lower_fun(lowered, multiple_results=False)(context, a, b, **params)
 
 
 for _op, _primitive in PRIMITIVES.items():
@@ -90,5 +94,4 @@ for _op, _primitive in PRIMITIVES.items():
     ad.defbilinear(_primitive, *(functools.partial(_transpose, _op, position) for position in (0, 1)))
     batching.primitive_batchers[_primitive] = functools.partial(batch_rule, _op, bind)
     for _platform in (None, *PLATFORMS):
-        _rule = mlir.lower_fun(functools.partial(_lower, _op, _platform), multiple_results=False)
-        mlir.register_lowering(_primitive, _rule, platform=_platform)
+        mlir.register_lowering(_primitive, functools.partial(_lower, _op, _platform), platform=_platform)

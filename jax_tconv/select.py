@@ -5,6 +5,7 @@ where an op is lowered, so that jit, eager calls and programs exported for anoth
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -13,33 +14,32 @@ import jax
 from jax_tconv.arguments import IntOrInts, Padding
 from jax_tconv.checks import check_method, check_name
 from jax_tconv.geometry import Geometry
-from jax_tconv.grouping import by_group
 from jax_tconv.methods import METHODS
 from jax_tconv.problem import problem
 from jax_tconv.roles import OPERANDS
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
-# Groups computed one by one: compile time grows with each, and 64 of them take 2 s an op.
-MAX_SEPARATE_GROUPS = 16
 # Taps in all; from here on, patches are many times larger than what they are taken from.
 LARGE_KERNEL = 64
+# Channels out, from which a product's speed pays for laying patches out.
+WIDE = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The method that computes an op, whether it does so group by group, and why."""
+    """The method that computes an op, and why; `whole` where its loops over rows are to be one step."""
 
     op: str
     method: str
     reason: str
-    by_group: bool = False
+    whole: bool = False
 
     @property
     def compute(self) -> Callable[..., jax.Array]:
         """The function that computes the op; `jax_tconv.methods` says what it takes."""
         function: Callable[..., jax.Array] = getattr(METHODS[self.method], self.op)
-        return by_group(self.op, function) if self.by_group else function
+        return functools.partial(function, whole=True) if self.whole else function
 
 
 def select_method(
@@ -66,8 +66,8 @@ def select_method(
       platform: `"cpu"`, `"cuda"` (or `"gpu"`), `"rocm"` or `"tpu"`; None means JAX's default backend.
 
     Returns:
-      A `Choice`, with `op`, `method` (its name), `reason` (a sentence) and `by_group` (whether the groups are computed
-      one by one).
+      A `Choice`, with `op`, `method` (its name), `reason` (a sentence) and `whole` (whether the image is taken whole
+      where the method would take it a few rows at a time).
 
     Raises:
       TypeError, ValueError, NotImplementedError: as `conv_transpose` does; an unknown op or platform.
@@ -110,34 +110,53 @@ def check_size(method: str | None, geometry: Geometry, c_in: int, c_out: int) ->
         raise NotImplementedError(f'method="{method}" is too large here: {reason}; method=None has no such limit')
 
 
-def choose(op: str, geometry: Geometry, c_in: int, c_out: int, platform: str | None, method: str | None) -> Choice:
+def choose(
+    op: str,
+    geometry: Geometry,
+    c_in: int,
+    c_out: int,
+    platform: str | None,
+    method: str | None,
+    several_devices: bool = False,
+) -> Choice:
     """The named method where it has a form of `op`, else what suits the platform (None is one not listed)."""
     if method is not None and hasattr(METHODS[method], op):
         return Choice(op, method, f'method="{method}" was asked for and has a form of {op}')
-    rules = {"cpu": _on_cpu, "cuda": _on_gpu, "rocm": _on_gpu}
+    if platform == "cpu":
+        return _on_cpu(op, geometry, c_in, c_out, several_devices)
+    rules = {"cuda": _on_gpu, "rocm": _on_gpu}
     return rules.get(platform or "", _elsewhere)(op, geometry, c_in, c_out)
 
 
-def _on_cpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:
-    groups = geometry.groups
-    sizes = zip(geometry.kernel_size, geometry.stride, geometry.dilation, strict=True)
+def _on_cpu(op: str, geometry: Geometry, c_in: int, c_out: int, several_devices: bool) -> Choice:
+    groups, taps = geometry.groups, math.prod(geometry.kernel_size)
+    sizes = list(zip(geometry.kernel_size, geometry.stride, geometry.dilation, strict=True))
     apart = all(k <= s and d == 1 for k, s, d in sizes)
-    depthwise = groups > 1 and c_in == groups
-    separate = 1 < groups <= MAX_SEPARATE_GROUPS and not depthwise
-    taps = math.prod(geometry.kernel_size)
-    if op == "W" and (apart or taps * c_out <= c_in):
-        return Choice(op, "col2im", "the cotangent's patches are no larger than itself or the input: one product")
+    even = all(k % s == 0 for k, s, _ in sizes)
+    plain = groups == 1 and geometry.ndim <= 2 and set(geometry.dilation) == {1}
+    if op == "W" and several_devices:
+        return Choice(op, "col2im", "several devices: one product, so one sum over them", whole=True)
+    if groups > 1 and c_in == c_out == groups:
+        return Choice(op, "taps", "a channel a group: multiplications a tap, which XLA fuses")
+    if op == "W" and not apart and c_out // groups < WIDE // 2 and taps * c_out < WIDE * groups * 8:
+        return Choice(op, "col2im", "few channels out: all taps in one product, a few rows at a time")
+    if op != "T" and (apart or taps > LARGE_KERNEL):
+        return Choice(op, "subpixel", "blocks of the cotangent: a copy of it, where patches would be more")
     if op == "W":
-        return Choice(op, "lhs_dilation", "the forward convolution's filter gradient, without patches", separate)
-    if groups > 1 and (op == "C" or not separate):
-        return Choice(op, "taps", f"{groups} groups: a product a tap, where XLA's grouped convolution is a slow loop")
-    if op == "C" and taps > LARGE_KERNEL:
-        return Choice(op, "taps", "a large kernel, for which XLA's convolution would hold the patches of the cotangent")
-    if op == "C":
+        return Choice(op, "taps", "a product a tap, and nothing the size of patches")
+    if op == "C" and plain and (c_out < WIDE or geometry.ndim == 1):
         return Choice(op, "lhs_dilation", "a strided convolution, computed as such")
-    if max(geometry.stride) == 1:
-        return Choice(op, "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid", separate)
-    return Choice(op, "subpixel", "XLA on a CPU would multiply the zeros that the stride puts in", separate)
+    if op == "C":
+        return Choice(op, "col2im", "a product with the cotangent's patches, a few rows at a time")
+    if math.prod(geometry.output_size) > 2 * math.prod(geometry.input_size + geometry.stride):
+        return Choice(op, "col2im", "few pixels and a large kernel: other methods would multiply the zeros around them")
+    if plain and max(geometry.stride) == 1:
+        return Choice(op, "lhs_dilation", "stride 1: a plain convolution, with no zeros to avoid")
+    if taps > LARGE_KERNEL or (plain and even and not apart and c_out < WIDE):
+        return Choice(op, "subpixel", "a plain convolution for all phases, which divide the kernel")
+    if even and not apart and geometry.ndim > 1:
+        return Choice(op, "im2col", "a product a phase with the input's patches, which are fewer than its products")
+    return Choice(op, "col2im", "a product with each tap, no more: added up a few rows at a time")
 
 
 def _on_gpu(op: str, geometry: Geometry, c_in: int, c_out: int) -> Choice:

@@ -74,3 +74,16 @@ def lower_automatically(
     if not _explicit(sharding.mesh):
         return compute(a, b)
     return jax.sharding.auto_axes(compute, out_sharding=sharding)(a, b)
+
+
+def several_devices(context: Any) -> bool:
+    """Whether the program being lowered is partitioned by the compiler over more devices than one.
+
+    Then a loop that sums would hold a sum over devices in each of its steps. Under `shard_map`, whose body is one
+    device's, it would not.
+    """
+    axes = context.module_context.axis_context
+    mesh = getattr(axes, "mesh", None)
+    if mesh is not None:
+        return not set(mesh.axis_names) <= set(getattr(axes, "manual_axes", ()))
+    return getattr(axes, "num_devices", 1) > 1

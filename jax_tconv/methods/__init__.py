@@ -9,7 +9,7 @@ comes back in dtype `accumulate`, in which the sums are formed.
 
 from types import ModuleType
 
-from jax_tconv.methods import col2im, lhs_dilation, matrix, scatter, subpixel, taps, vjp
+from jax_tconv.methods import col2im, im2col, lhs_dilation, matrix, scatter, subpixel, taps, vjp
 
 # These form each value as one sum, inside one convolution; the others add up several arrays.
 SINGLE_SUM = ("lhs_dilation", "vjp", "subpixel")
@@ -19,6 +19,7 @@ METHODS: dict[str, ModuleType] = {
     "vjp": vjp,
     "subpixel": subpixel,
     "col2im": col2im,
+    "im2col": im2col,
     "taps": taps,
     "matrix": matrix,
     "scatter": scatter,

@@ -1,35 +1,138 @@
-"""One matrix product, every input pixel with the whole kernel, then overlap-add into the output.
+"""One matrix product, every input pixel with the whole kernel, then overlap-add into the output; and its adjoints.
 
 The way PyTorch, Caffe and cuDNN's GEMM algorithms compute it (K. Chellapilla, S. Puri and P. Simard, "High performance
 convolutional neural networks for document processing", 2006, for the convolution it is the adjoint of). Where kernel
-and stride are equal nothing overlaps, and the product is all there is.
+and stride are equal nothing overlaps, and the product is all there is. C and W multiply the cotangent's patches, what
+each input pixel meets, with the kernel and with the input.
 """
 
+import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
-from jax_tconv.methods.adjoint import adjoints
-from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
+from jax_tconv.grouping import over_groups
+from jax_tconv.methods.layout import gram, product
 from jax_tconv.methods.phases import Phases, phases, place, split_taps
+from jax_tconv.methods.residues import crop, interleave, reach, residues, shifted
+from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows, write_rows
+
+# Up to so many taps are added slice by slice, of which the program holds one each.
+MAX_SLICES = 64
+# Above the first T works in chunks of the second: rows at the seams are multiplied twice, so not below.
+WHOLE_MEGABYTES, CHUNK_MEGABYTES = 24, 8
+PATCH_MEGABYTES = 4
 
 
+@over_groups("T")
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The transposed convolution."""
-    n, groups = geometry.ndim, geometry.groups
-    spatial, taps = "abcdefgh"[:n], "ijklmnopqrstuvwx"[: 2 * n]
-    columns = jnp.einsum(
-        f"N{spatial}GI,{taps}GIO->N{spatial}{taps}GO",
-        channels_by_group(x, groups),
-        kernel_by_group(split_taps(kernel, geometry), groups),
-        precision=precision,
-        preferred_element_type=accumulate,
-    )
-    columns = channels_together(columns)
+    met = [reach(axis) for axis in geometry.axes]
+    extents = [axis.count + axis.high - axis.low for axis in met]
+    # The sum of slices multiplies the zeros around the input too: many, where a few pixels make a large output.
+    many_zeros = math.prod(extents) > 2 * math.prod(geometry.input_size)
+    if many_zeros or math.prod(geometry.kernel_size) > MAX_SLICES:
+        return _skewed(x, kernel, geometry, precision, accumulate)
+    if all(k == s and d == 1 and low == 0 for _, k, _, s, d, low in geometry.axes):
+        return _apart(x, kernel, geometry, precision, accumulate)
+    counts, out = [axis.count for axis in met], kernel.shape[-1]
+    weights = jnp.moveaxis(kernel, -2, 0)
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        near = padded_rows(
+            x, start + met[0].low, rows + met[0].high - met[0].low, met[0].pads, [axis.pads for axis in met[1:]]
+        )
+        columns = product(near, weights.reshape(weights.shape[0], -1), precision, accumulate)
+        columns = columns.reshape(*near.shape[:-1], *geometry.kernel_size, out)
+        here = (rows, *counts[1:])
+        zeros = jnp.zeros((x.shape[0], *here, out), accumulate)
+        parts = {
+            residue: functools.reduce(
+                lax.add,
+                [shifted(columns[(..., *tap, slice(None))], starts, here) for tap, starts in meetings] or [zeros],
+            )
+            for residue, meetings in residues(geometry)
+        }
+        return crop(interleave(parts, geometry.stride), geometry)
+
+    sizes = (x.shape[0], *counts, math.prod(geometry.kernel_size), out)
+    itemsize = jnp.dtype(accumulate).itemsize
+    rows = rows_per_chunk(counts[0], sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_MEGABYTES)
+    return crop(write_rows(counts[0], rows, compute, geometry.stride[0]), geometry, first=True)
+
+
+@over_groups("C")
+def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The strided convolution."""
+    # Patches are ordered (*taps, out).
+    weights = jnp.moveaxis(kernel, -1, -2)
+    weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1])
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        return product(_patches(g, start, rows, geometry), weights, precision, accumulate)
+
+    return write_rows(geometry.input_size[0], _patch_rows(g, geometry), compute)
+
+
+@over_groups("W")
+def W(
+    x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike, whole: bool = False
+) -> jax.Array:
+    """The kernel gradient; as a single product where asked for the `whole`."""
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1))
+        return gram(pixels, _patches(g, start, rows, geometry, beyond), precision, accumulate)
+
+    n_rows = geometry.input_size[0]
+    sums = sum_rows(n_rows, n_rows if whole else _patch_rows(g, geometry), compute)
+    return jnp.moveaxis(sums.reshape(x.shape[-1], *geometry.kernel_size, g.shape[-1]), 0, -2)
+
+
+def _patch_rows(g: jax.Array, geometry: Geometry) -> int:
+    sizes = (g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
+    return rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
+
+
+def _patches(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: int = 0) -> jax.Array:
+    """`(batch, rows, *input_size[1:], *taps * out)`: what these rows of input pixels meet in the cotangent."""
+    patches = cotangent_rows(g, start, rows, geometry, beyond)
+    sizes = (rows, *geometry.input_size[1:])
+    if math.prod(geometry.kernel_size) <= MAX_SLICES:
+        taps = [rows_met(patches, tap, sizes, geometry) for tap in np.ndindex(*geometry.kernel_size)]
+        return lax.concatenate(taps, g.ndim - 1)
+    # Axis by axis, the last first, so that the program holds the sum of the axes' taps and not their product.
+    for axis, (n, k, _, s, d, _) in reversed(list(enumerate(geometry.axes))):
+        extent = ((rows if axis == 0 else n) - 1) * s + 1
+        taps = [lax.slice_in_dim(patches, t * d, t * d + extent, s, 1 + axis) for t in range(k)]
+        patches = lax.concatenate(taps, patches.ndim - 1)
+    return patches
+
+
+def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """T where kernel and stride are equal: products that make whole rows of the last axis, side by side already."""
+    *outer, last, c_in, c_out = kernel.shape
+    rows = {}
+    for tap in np.ndindex(*outer):
+        row = product(x, jnp.moveaxis(kernel[tap], 0, 1).reshape(c_in, last * c_out), precision, accumulate)
+        rows[(*tap, 0)] = row.reshape(*row.shape[:-2], row.shape[-2] * last, c_out)
+    y = interleave(rows, (*outer, 1))
+    edges = [(0, out - size, 0) for out, size in zip(geometry.output_size, y.shape[1:-1], strict=True)]
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+
+
+def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """T with nothing padded before the product, and a program that does not grow with the taps."""
+    n = geometry.ndim
+    weights = jnp.moveaxis(split_taps(kernel, geometry), -2, 0)
+    columns = product(x, weights.reshape(weights.shape[0], -1), precision, accumulate)
+    columns = columns.reshape(*x.shape[:-1], *weights.shape[1:])
     for axis, phase in enumerate(phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
         columns = _overlap_add(jnp.moveaxis(columns, 1 + n + axis, 1 + axis), 1 + axis, phase)
@@ -45,6 +148,3 @@ def _overlap_add(columns: jax.Array, axis: int, phase: Phases) -> jax.Array:
     flat = padded.reshape(*before, taps * (rows + taps * shift), *after)
     skewed = lax.slice_in_dim(flat, 0, taps * phase.blocks, axis=axis).reshape(*before, taps, phase.blocks, *after)
     return skewed.sum(axis)
-
-
-C, W = adjoints(T)

@@ -1,8 +1,10 @@
-"""What the convolution methods share: axis letters for lax, and a grouped kernel's two layouts."""
+"""What the methods share: axis letters for lax, a matrix product, and a grouped kernel's two layouts."""
 
+import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
@@ -13,6 +15,20 @@ def dimension_numbers(lhs: str, rhs: str, out: str, geometry: Geometry) -> tuple
     """Axis letters as `lax.conv_general_dilated` takes them, with `*` for all the spatial axes."""
     spatial = "".join(chr(ord("a") + axis) for axis in range(geometry.ndim))
     return lhs.replace("*", spatial), rhs.replace("*", spatial), out.replace("*", spatial)
+
+
+def product(a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The last axis of `a` against the first of the matrix `b`."""
+    # In two axes from the start: XLA multiplies more of them more slowly on a CPU.
+    rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+    result = jnp.matmul(rows, b, precision=precision, preferred_element_type=accumulate)
+    return result.reshape(*a.shape[:-1], b.shape[-1])
+
+
+def gram(a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The product of all but the last axes of `a` against those of `b`: `(last of a, last of b)`."""
+    a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
+    return jnp.matmul(a.T, b, precision=precision, preferred_element_type=accumulate)
 
 
 def channels_by_group(array: jax.Array, groups: int) -> jax.Array:

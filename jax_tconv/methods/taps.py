@@ -17,13 +17,16 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from jax_tconv.geometry import Geometry
+from jax_tconv.grouping import over_groups
 from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
 from jax_tconv.methods.phases import phases, place, split_taps
+from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows
 
 # Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
 # matrix products, of which it would hold the operands all at once.
 MAX_UNROLLED_FUSED = 64
 MAX_UNROLLED = 4
+CHUNK_MEGABYTES = 8
 
 
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
@@ -52,7 +55,7 @@ def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     rows = "abcdefgh"[: geometry.ndim]
 
     def term(tap: Sequence[Any]) -> jax.Array:
-        met = _rows_met(padded, tap, geometry)
+        met = rows_met(padded, tap, geometry.input_size, geometry)
         return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], precision, accumulate)
 
     x = _sum(geometry.kernel_size, term, _depthwise(kernel, geometry))
@@ -61,16 +64,44 @@ def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
 
 def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The kernel gradient."""
-    padded, x = _padded_cotangent(g, geometry), channels_by_group(x, geometry.groups)
-    rows = "abcdefgh"[: geometry.ndim]
+    if geometry.groups > 1 and x.shape[-1] == g.shape[-1] == geometry.groups:
+        return _depthwise_gradient(x, g, geometry, accumulate)
+    return _gradient(x, g, geometry, precision, accumulate)
 
-    def tap_gradient(number: jax.Array) -> jax.Array:
-        met = _rows_met(padded, jnp.unravel_index(number, geometry.kernel_size), geometry)
-        return _product(f"N{rows}GI,N{rows}GO->GIO", x, met, precision, accumulate)
 
-    # A loop: side by side, XLA would hold every tap's operands at once.
-    gradients = lax.map(tap_gradient, jnp.arange(math.prod(geometry.kernel_size)))
-    return gradients.reshape(*geometry.kernel_size, x.shape[-2] * x.shape[-1], gradients.shape[-1])
+@over_groups("W")
+def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    n_rows, taps = geometry.input_size[0], math.prod(geometry.kernel_size)
+    sizes = (x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
+    rows = rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
+        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1))
+        # Turned over once, here: a product that has to do so does it for every tap.
+        turned = lax.optimization_barrier(pixels.reshape(math.prod(pixels.shape[:-1]), pixels.shape[-1]).T)
+
+        def tap_gradient(number: jax.Array) -> jax.Array:
+            met = rows_met(near, jnp.unravel_index(number, geometry.kernel_size), sizes, geometry)
+            met = met.reshape(math.prod(met.shape[:-1]), met.shape[-1])
+            return jnp.matmul(turned, met, precision=precision, preferred_element_type=accumulate)
+
+        # A loop: side by side, XLA would hold every tap's operands at once.
+        return lax.map(tap_gradient, jnp.arange(taps))
+
+    gradients = sum_rows(n_rows, rows, compute)
+    return gradients.reshape(*geometry.kernel_size, *gradients.shape[1:])
+
+
+def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumulate: DTypeLike) -> jax.Array:
+    padded = _padded_cotangent(g, geometry)[..., 0].astype(accumulate)
+    x = x.astype(accumulate)
+    axes = tuple(range(x.ndim - 1))
+    sums = [
+        (x * rows_met(padded, tap, geometry.input_size, geometry)).sum(axes)
+        for tap in np.ndindex(*geometry.kernel_size)
+    ]
+    return jnp.stack(sums).reshape(*geometry.kernel_size, x.shape[-1], 1)
 
 
 def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
@@ -109,14 +140,8 @@ def _padded_cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
     return channels_by_group(padded, geometry.groups)
 
 
-def _rows_met(padded: jax.Array, tap: Sequence[Any], geometry: Geometry) -> jax.Array:
-    """The rows that this tap meets, one for each input row."""
-    extents = [(n - 1) * s + 1 for n, s in zip(geometry.input_size, geometry.stride, strict=True)]
-    rows = _rows(padded, [t * d for t, d in zip(tap, geometry.dilation, strict=True)], extents)
-    return rows[(slice(None), *(slice(None, None, s) for s in geometry.stride))]
-
-
 def _rows(array: jax.Array, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
     """So many rows of each spatial axis, from `starts` on; an index may be known only when the program runs."""
     n = len(sizes)
-    return lax.dynamic_slice(array, (0, *starts, 0, 0), (array.shape[0], *sizes, *array.shape[1 + n :]))
+    rest = array.shape[1 + n :]
+    return lax.dynamic_slice(array, (0, *starts, *(0 for _ in rest)), (array.shape[0], *sizes, *rest))

@@ -1,0 +1,1 @@
+"""Times this library next to PyTorch and the JAX libraries that have the op; see `python -m benchmarks --help`."""

@@ -1,0 +1,32 @@
+"""This library, with the method it chooses or with a named one."""
+
+import functools
+
+from benchmarks.layers import Arrays, Layer
+from benchmarks.peers import jax_program
+from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
+from jax_tconv import conv_transpose, select_method
+
+# What the command line calls method=None.
+CHOSEN = "None"
+
+
+def contestants(methods: list[str]) -> list[Contestant]:
+    """One for each method; "None" leaves the choice to the library."""
+    names = {method: "ours" if method == CHOSEN else f"ours {method}" for method in methods}
+    return [Contestant(names[method], "ours", functools.partial(_prepare, method)) for method in methods]
+
+
+def chosen(layer: Layer, mode: str) -> dict[str, str]:
+    """The method chosen for each op that the mode computes."""
+    shapes = ((layer.batch, *layer.input, layer.c_in), (*layer.kernel, layer.c_in, layer.c_out // layer.groups))
+    ops = "TCW" if mode == "training" else "T"
+    return {op: select_method(*shapes, **layer.arguments, op=op).method for op in ops}
+
+
+def _prepare(method: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
+    function = functools.partial(conv_transpose, **layer.arguments, method=None if method == CHOSEN else method)
+    try:
+        return jax_program.prepare(function, mode, *arrays)
+    except NotImplementedError as error:
+        raise NotApplicable(str(error)) from error

@@ -1,0 +1,75 @@
+"""PyTorch, in both of its layouts; also the judge of everybody's values."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.layers import Arrays, Layer
+from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
+
+FUNCTIONS = {
+    1: torch.nn.functional.conv_transpose1d,
+    2: torch.nn.functional.conv_transpose2d,
+    3: torch.nn.functional.conv_transpose3d,
+}
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+def contestants() -> list[Contestant]:
+    """One for each layout."""
+    return [
+        Contestant("torch NCHW", "torch", functools.partial(_prepare, False)),
+        Contestant("torch NHWC", "torch", functools.partial(_prepare, True)),
+    ]
+
+
+def reference(layer: Layer, mode: str, arrays: Arrays) -> tuple[np.ndarray, ...]:
+    """The values that the others are judged by: float32, on the CPU, in torch's own layout."""
+    return _program(layer, mode, arrays, "cpu", torch.contiguous_format).results()
+
+
+def _prepare(channels_last: bool, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
+    if channels_last and layer.ndim not in CHANNELS_LAST:
+        raise NotApplicable("torch has no channels-last layout for one spatial axis")
+    layout = CHANNELS_LAST[layer.ndim] if channels_last else torch.contiguous_format
+    return _program(layer, mode, arrays, "cuda" if torch.cuda.is_available() else "cpu", layout)
+
+
+def _program(layer: Layer, mode: str, arrays: Arrays, device: str, layout: torch.memory_format) -> Prepared:
+    if layer.ndim not in FUNCTIONS:
+        raise NotApplicable("torch has one to three spatial axes")
+    function: Any = functools.partial(FUNCTIONS[layer.ndim], **layer.arguments)
+    training = mode == "training"
+    x, weight, g = (
+        torch.from_numpy(np.ascontiguousarray(array)).to(device).contiguous(memory_format=layout)
+        for array in (
+            np.moveaxis(arrays.x, -1, 1),
+            np.moveaxis(arrays.kernel, (-2, -1), (0, 1)),
+            np.moveaxis(arrays.g, -1, 1),
+        )
+    )
+    x.requires_grad_(training)
+    weight.requires_grad_(training)
+
+    def run() -> tuple[torch.Tensor, ...]:
+        if training:
+            y = function(x, weight)
+            return y, *torch.autograd.grad(y, (x, weight), g)
+        with torch.inference_mode():
+            return (function(x, weight),)
+
+    def call() -> None:
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    def results() -> tuple[np.ndarray, ...]:
+        y, *gradients = (tensor.detach().cpu().numpy() for tensor in run())
+        image = np.moveaxis(y, 1, -1)
+        if not training:
+            return (image,)
+        return image, np.moveaxis(gradients[0], 1, -1), np.moveaxis(gradients[1], (0, 1), (-2, -1))
+
+    return Prepared(call, results)

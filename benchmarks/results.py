@@ -1,0 +1,119 @@
+"""What a run leaves behind, and the figures that follow from it: ratios, their mean, the worst."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.layers import Layer
+from benchmarks.machine import Machine
+from benchmarks.timing import Timing
+
+# Slower than another library in JAX by more than this counts as slower; less is noise.
+TOLERANCE = 1.05
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one contestant: "timed", or "not applicable", "failed" or "wrong", with the reason."""
+
+    name: str
+    family: str
+    status: str
+    reason: str = ""
+    errors: tuple[float, ...] = ()
+    compile_seconds: float | None = None
+    temporary_bytes: int | None = None
+    timing: Timing | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The median; infinite if it was not timed."""
+        return self.timing.median if self.timing else math.inf
+
+
+@dataclass(frozen=True)
+class Result:
+    """All contestants on one layer in one mode."""
+
+    layer: Layer
+    mode: str
+    chosen: dict[str, str]
+    outcomes: tuple[Outcome, ...]
+
+    def best(self, family: str) -> Outcome | None:
+        """The fastest of "torch" or "jax", but of "ours" the first asked for, as a user has it; None if not timed."""
+        members = [outcome for outcome in self.outcomes if outcome.family == family]
+        candidates = members[:1] if family == "ours" else members
+        timed = [outcome for outcome in candidates if outcome.timing]
+        return min(timed, key=lambda outcome: outcome.seconds, default=None)
+
+    def ratio(self, family: str) -> float | None:
+        """Our time over that of the best of a family; None where either is missing."""
+        ours, other = self.best("ours"), self.best(family)
+        return ours.seconds / other.seconds if ours and other else None
+
+    def compute_bound(self, machine: Machine) -> bool:
+        """Whether the products take longer, at the measured rates, than reading and writing each array once."""
+        return self.layer.flops(self.mode) / machine.dot_rate > self.layer.traffic(self.mode) / machine.copy_rate
+
+    def dot_share(self, machine: Machine) -> float | None:
+        """Our arithmetic's rate as a part of the measured rate of matrix products."""
+        ours = self.best("ours")
+        return self.layer.flops(self.mode) / ours.seconds / machine.dot_rate if ours else None
+
+    def as_json(self, machine: Machine) -> dict[str, Any]:
+        """Everything, the derived figures too."""
+        outcomes = {}
+        for outcome in self.outcomes:
+            entry = dataclasses.asdict(outcome)
+            outcomes[entry.pop("name")] = entry
+        return {
+            "layer": dataclasses.asdict(self.layer),
+            "mode": self.mode,
+            "chosen": self.chosen,
+            "flops": self.layer.flops(self.mode),
+            "traffic_bytes": self.layer.traffic(self.mode),
+            "compute_bound": self.compute_bound(machine),
+            "dot_share": self.dot_share(machine),
+            "ratio_to_torch": self.ratio("torch"),
+            "ratio_to_jax_peers": self.ratio("jax"),
+            "contestants": outcomes,
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of one mode over all layers."""
+
+    geomean: float | None
+    worst: tuple[str, float] | None
+    jax_geomean: float | None
+    jax_worst: tuple[str, float] | None
+    behind_jax_peers: dict[str, float]
+    compute_bound_shares: dict[str, float]
+    not_timed: tuple[tuple[str, str, str, str], ...]
+
+
+def summarise(results: list[Result], machine: Machine) -> Summary:
+    """The summary of results of one mode."""
+    torch, jax = ({r.layer.name: v for r in results if (v := r.ratio(family))} for family in ("torch", "jax"))
+    shares = {
+        r.layer.name: share for r in results if r.compute_bound(machine) and (share := r.dot_share(machine)) is not None
+    }
+    missing = [
+        (r.layer.name, outcome.name, outcome.status, outcome.reason)
+        for r in results
+        for outcome in r.outcomes
+        if outcome.status != "timed"
+    ]
+    behind = {name: ratio for name, ratio in jax.items() if ratio > TOLERANCE}
+    return Summary(_geomean(torch), _worst(torch), _geomean(jax), _worst(jax), behind, shares, tuple(missing))
+
+
+def _geomean(ratios: dict[str, float]) -> float | None:
+    return math.exp(math.fsum(map(math.log, ratios.values())) / len(ratios)) if ratios else None
+
+
+def _worst(ratios: dict[str, float]) -> tuple[str, float] | None:
+    return max(ratios.items(), key=lambda item: item[1], default=None)

@@ -1,0 +1,138 @@
+"""How our cost grows: each axis of one layer of each kind doubled, again and again, and time and memory followed.
+
+Twice the pixels, batch or channels is twice the arithmetic and at most twice the data, so neither time nor memory may
+grow by more than that.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.layers import Layer, parse
+from benchmarks.peers.contestant import Contestant
+from benchmarks.timing import interleave
+
+# Growth beyond proportion by more than this, over all doublings together, is flagged; less is noise.
+TOLERANCE = 1.25
+NO_LIMIT = float("inf")
+
+
+# Small enough that eight times the size still runs in well under a second; large enough that work outweighs the call.
+KINDS = [
+    parse(fields, "a kind")
+    for fields in (
+        {"name": "k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "input": [32, 32]},
+        {"name": "k2 s2", "in": 64, "out": 64, "kernel": 2, "stride": 2, "input": [48, 48]},
+        {"name": "k3 s2", "in": 64, "out": 64, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
+        | {"input": [40, 40]},
+        {"name": "1-d k16 s8", "in": 128, "out": 64, "kernel": 16, "stride": 8, "padding": 4, "input": [512]},
+        {"name": "3-d k3 s2", "in": 32, "out": 32, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
+        | {"input": [10, 10, 10]},
+        {"name": "depthwise k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "groups": 64}
+        | {"input": [48, 48]},
+        {"name": "grouped k3 s2", "in": 256, "out": 128, "kernel": 3, "stride": 2, "groups": 4, "input": [24, 24]},
+        {"name": "dilated k3 s1", "in": 64, "out": 64, "kernel": 3, "padding": 2, "dilation": 2, "input": [32, 32]},
+    )
+]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One layer's seconds and bytes (arguments, results and temporaries) at each size of an axis, doubling."""
+
+    kind: str
+    mode: str
+    axis: str
+    sizes: tuple[int, ...]
+    seconds: tuple[float, ...]
+    bytes: tuple[int, ...] | None
+
+    @property
+    def excess(self) -> dict[str, float]:
+        """How many times more than in proportion "time" and "memory" grew, over all doublings."""
+        proportion = self.sizes[-1] / self.sizes[0]
+        found = {"time": self.seconds[-1] / self.seconds[0] / proportion}
+        if self.bytes:
+            found["memory"] = self.bytes[-1] / self.bytes[0] / proportion
+        return found
+
+    @property
+    def flags(self) -> list[str]:
+        """What grew by more than the axis did, and how many times more."""
+        return [f"{name} {excess:.2f}" for name, excess in self.excess.items() if excess > TOLERANCE]
+
+
+Enlarge = Callable[[int], Layer]
+
+
+def axes(layer: Layer) -> dict[str, tuple[int, Enlarge]]:
+    """By name, an axis's size in the layer, and what makes it so many times larger."""
+    found: dict[str, tuple[int, Enlarge]] = {"batch": (layer.batch, partial(_multiply, layer, ("batch",)))}
+    for axis, size in enumerate(layer.input):
+        found[f"rows of axis {axis}"] = (size, partial(_lengthen, layer, axis))
+    found["channels in"] = (layer.c_in, partial(_multiply, layer, ("c_in",)))
+    found["channels out"] = (layer.c_out, partial(_multiply, layer, ("c_out",)))
+    if layer.groups > 1:
+        # More groups of the same size.
+        found["groups"] = (layer.groups, partial(_multiply, layer, ("groups", "c_in", "c_out")))
+    return found
+
+
+def _multiply(layer: Layer, fields: tuple[str, ...], factor: int) -> Layer:
+    larger: dict[str, Any] = {field: getattr(layer, field) * factor for field in fields}
+    return dataclasses.replace(layer, **larger)
+
+
+def _lengthen(layer: Layer, axis: int, factor: int) -> Layer:
+    return dataclasses.replace(layer, input=tuple(n * factor if a == axis else n for a, n in enumerate(layer.input)))
+
+
+def measure(layer: Layer, mode: str, ours: Contestant, doublings: int, rounds: int, seconds: float) -> Iterator[Growth]:
+    """Yields the growth along each axis in turn; the sizes of an axis are timed interleaved."""
+    base = ours.prepare(layer, mode, layer.draw())
+    for name, (size, enlarge) in axes(layer).items():
+        factors = [2**number for number in range(doublings + 1)]
+        larger = [enlarge(factor) for factor in factors[1:]]
+        programs = [base, *(ours.prepare(other, mode, other.draw()) for other in larger)]
+        calls = {str(factor): program.call for factor, program in zip(factors, programs, strict=True)}
+        timings = interleave(calls, rounds, seconds, slow_factor=NO_LIMIT)
+        sizes = tuple(size * factor for factor in factors)
+        medians = tuple(timing.median for timing in timings.values())
+        total = tuple(program.total_bytes for program in programs if program.total_bytes is not None)
+        yield Growth(layer.name, mode, name, sizes, medians, total if len(total) == len(programs) else None)
+
+
+def show(console: Console, growths: list[Growth]) -> None:
+    """Prints how time and memory grew at each doubling, and what grew by more than its axis."""
+    table = Table(title="growth at each doubling: 2.00 is in proportion", title_justify="left", title_style="bold")
+    for name in ("layer", "mode", "axis", "sizes", "ms", "time", "MB", "memory", ""):
+        table.add_column(name)
+    for growth in growths:
+        flags = ", ".join(growth.flags)
+        table.add_row(
+            growth.kind,
+            growth.mode,
+            growth.axis,
+            f"{growth.sizes[0]} to {growth.sizes[-1]}",
+            f"{growth.seconds[0] * 1e3:.2f} to {growth.seconds[-1] * 1e3:.2f}",
+            _doublings(growth.seconds),
+            f"{growth.bytes[0] / 2**20:.1f} to {growth.bytes[-1] / 2**20:.1f}" if growth.bytes else "-",
+            _doublings(growth.bytes) if growth.bytes else "-",
+            f"[red]{flags}[/]" if flags else "[green]ok[/]",
+        )
+    console.print(table)
+    flagged = [f"{g.kind} {g.mode} {g.axis} ({', '.join(g.flags)})" for g in growths if g.flags]
+    console.print(
+        f"more than {TOLERANCE} times in proportion over all doublings: "
+        + (f"[red]{'; '.join(flagged)}[/]" if flagged else "[green]none[/]")
+    )
+
+
+def _doublings(values: tuple[float, ...]) -> str:
+    return "  ".join(f"{after / before:.2f}" for before, after in itertools.pairwise(values))

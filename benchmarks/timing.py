@@ -1,0 +1,77 @@
+"""Timing several functions against each other so that what else the machine does falls on all of them alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# A call longer than this is timed once a round: what a second one would add is not worth waiting for.
+LONG_CALL = 0.5
+LEAST_CALLS = 3
+# After the first round, what is so many times slower than the fastest gets only so many rounds in all.
+SLOW_FACTOR = 20.0
+SLOW_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call: the median over the rounds' medians, and their quartiles."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+    calls: int
+
+    @property
+    def spread(self) -> float:
+        """How far the quartiles are apart, as a part of the median."""
+        return (self.high - self.low) / self.median
+
+
+def interleave(
+    functions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    seconds: float,
+    *,
+    slow_factor: float = SLOW_FACTOR,
+    clock: Callable[[], float] = time.perf_counter,
+    after_round: Callable[[], object] = lambda: None,
+) -> dict[str, Timing]:
+    """Times functions that run to completion, each for about `seconds` in all, spread over `rounds` rounds.
+
+    Each round visits every function, starting one further each time, so that none is always timed first.
+    """
+    medians: dict[str, list[float]] = {name: [] for name in functions}
+    calls = dict.fromkeys(functions, 0)
+    names = list(functions)
+    for number in range(rounds):
+        start = number % len(names) if names else 0
+        for name in names[start:] + names[:start]:
+            if number >= SLOW_ROUNDS and medians[name][0] > slow_factor * min(first[0] for first in medians.values()):
+                continue
+            taken = _visit(functions[name], seconds / rounds, clock)
+            medians[name].append(statistics.median(taken))
+            calls[name] += len(taken)
+        after_round()
+    return {name: _summary(values, calls[name]) for name, values in medians.items()}
+
+
+def _visit(function: Callable[[], object], budget: float, clock: Callable[[], float]) -> list[float]:
+    # Not timed: another library's threads may still spin, waiting for work, and take the cores.
+    function()
+    taken: list[float] = []
+    while len(taken) < LEAST_CALLS or sum(taken) < budget:
+        start = clock()
+        function()
+        taken.append(clock() - start)
+        if taken[0] > LONG_CALL:
+            break
+    return taken
+
+
+def _summary(values: list[float], calls: int) -> Timing:
+    low, high = values[0], values[0]
+    if len(values) > 1:
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Timing(statistics.median(values), low, high, len(values), calls)
