@@ -65,7 +65,9 @@ def _compute(
     several_devices: bool,
 ) -> jax.Array:
     """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
-    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), platform, method, several_devices)
+    # The batch leads each operand but the kernel, which is never the first.
+    batch = a.shape[0]
+    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), batch, platform, method, several_devices)
     operand_dtype = jnp.result_type(a, b)
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:

@@ -25,9 +25,12 @@ from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_p
 
 # Up to so many taps are added slice by slice, of which the program holds one each.
 MAX_SLICES = 64
-# Above the first T works in chunks of the second: rows at the seams are multiplied twice, so not below.
-WHOLE_MEGABYTES, CHUNK_MEGABYTES = 24, 8
+# T works in chunks above so many megabytes: rows at the seams are multiplied twice, so not below, and where nothing
+# overlaps the interleave is faster whole.
+WHOLE_MEGABYTES, WHOLE_APART_MEGABYTES, CHUNK_MEGABYTES = 16, 24, 8
 PATCH_MEGABYTES = 4
+# A sixteenth of the product, at most, is computed twice.
+MIN_ROWS_A_SEAM = 16
 
 
 @over_groups("T")
@@ -41,16 +44,15 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         return _skewed(x, kernel, geometry, precision, accumulate)
     if all(k == s and d == 1 and low == 0 for _, k, _, s, d, low in geometry.axes):
         return _apart(x, kernel, geometry, precision, accumulate)
-    counts, out = [axis.count for axis in met], kernel.shape[-1]
-    weights = jnp.moveaxis(kernel, -2, 0)
+    out = kernel.shape[-1]
+    weights = jnp.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], math.prod(kernel.shape[:-2]) * out)
 
     def compute(start: Any, rows: int) -> jax.Array:
         near = padded_rows(
             x, start + met[0].low, rows + met[0].high - met[0].low, met[0].pads, [axis.pads for axis in met[1:]]
         )
-        columns = product(near, weights.reshape(weights.shape[0], -1), precision, accumulate)
-        columns = columns.reshape(*near.shape[:-1], *geometry.kernel_size, out)
-        here = (rows, *counts[1:])
+        columns = product(near, weights, precision, accumulate).reshape(*near.shape[:-1], *geometry.kernel_size, out)
+        here = (rows, *(axis.count for axis in met[1:]))
         zeros = jnp.zeros((x.shape[0], *here, out), accumulate)
         parts = {
             residue: functools.reduce(
@@ -61,10 +63,22 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         }
         return crop(interleave(parts, geometry.stride), geometry)
 
-    sizes = (x.shape[0], *counts, math.prod(geometry.kernel_size), out)
-    itemsize = jnp.dtype(accumulate).itemsize
-    rows = rows_per_chunk(counts[0], sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_MEGABYTES)
-    return crop(write_rows(counts[0], rows, compute, geometry.stride[0]), geometry, first=True)
+    rows = chunk_rows(geometry, x.shape[0], out, jnp.dtype(accumulate).itemsize)
+    return crop(write_rows(met[0].count, rows, compute, geometry.stride[0]), geometry, first=True)
+
+
+def chunk_rows(geometry: Geometry, batch: Any, c_out: int, itemsize: int) -> int:
+    """How many of the first axis's `reach` T takes at a time; `c_out` is one group's."""
+    met = [reach(axis) for axis in geometry.axes]
+    sizes = (geometry.groups, batch, *(axis.count for axis in met), *geometry.kernel_size, c_out)
+    return rows_per_chunk(met[0].count, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_MEGABYTES)
+
+
+def mostly_seams(geometry: Geometry, batch: Any, c_out: int, itemsize: int = 4) -> bool:
+    """Whether chunks are so few rows that T multiplies many of them twice: those that two chunks need."""
+    first = reach(geometry.axes[0])
+    rows = chunk_rows(geometry, batch, c_out, itemsize)
+    return rows < min(first.count, MIN_ROWS_A_SEAM * (first.high - first.low))
 
 
 @over_groups("C")
@@ -96,7 +110,7 @@ def W(
 
 
 def _patch_rows(g: jax.Array, geometry: Geometry) -> int:
-    sizes = (g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
+    sizes = (geometry.groups, g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
     return rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
 
 
@@ -118,13 +132,27 @@ def _patches(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: in
 def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """T where kernel and stride are equal: products that make whole rows of the last axis, side by side already."""
     *outer, last, c_in, c_out = kernel.shape
-    rows = {}
-    for tap in np.ndindex(*outer):
-        row = product(x, jnp.moveaxis(kernel[tap], 0, 1).reshape(c_in, last * c_out), precision, accumulate)
-        rows[(*tap, 0)] = row.reshape(*row.shape[:-2], row.shape[-2] * last, c_out)
-    y = interleave(rows, (*outer, 1))
-    edges = [(0, out - size, 0) for out, size in zip(geometry.output_size, y.shape[1:-1], strict=True)]
-    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    weights = {tap: jnp.moveaxis(kernel[tap], 0, 1).reshape(c_in, last * c_out) for tap in np.ndindex(*outer)}
+    edges = [(0, out - n * s, 0) for n, _, out, s, _, _ in geometry.axes[1:]]
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        near = padded_rows(x, start, rows, (0, 0), [(0, 0)] * (geometry.ndim - 1))
+        parts = {}
+        for tap, weight in weights.items():
+            row = product(near, weight, precision, accumulate)
+            parts[(*tap, 0)] = row.reshape(*row.shape[:-2], row.shape[-2] * last, c_out)
+        y = interleave(parts, (*outer, 1))
+        return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
+
+    n_rows, itemsize = geometry.input_size[0], jnp.dtype(accumulate).itemsize
+    sizes = (geometry.groups, x.shape[0], *geometry.input_size, *geometry.kernel_size, c_out)
+    rows = rows_per_chunk(n_rows, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_APART_MEGABYTES)
+    y = write_rows(n_rows, rows, compute, geometry.stride[0] if geometry.ndim > 1 else 1)
+    return lax.pad(
+        y,
+        jnp.zeros((), y.dtype),
+        [(0, 0, 0), (0, geometry.output_size[0] - y.shape[1], 0)] + [(0, 0, 0)] * geometry.ndim,
+    )
 
 
 def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:

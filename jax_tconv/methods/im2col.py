@@ -30,7 +30,7 @@ CHUNK_MEGABYTES = 8
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The transposed convolution."""
     if max(math.prod(geometry.kernel_size), math.prod(geometry.stride)) > MAX_TERMS:
-        return subpixel.T(x, kernel, geometry, precision, accumulate)
+        return subpixel.T(x, kernel, geometry.with_groups(1), precision, accumulate)
     met = [reach(axis) for axis in geometry.axes]
     counts = [axis.count for axis in met]
     terms = dict(residues(geometry))
@@ -54,6 +54,6 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
                 parts[residue] = jnp.zeros((x.shape[0], *here, kernel.shape[-1]), accumulate)
         return crop(interleave(parts, geometry.stride), geometry)
 
-    sizes = (x.shape[0], *counts, math.prod(geometry.kernel_size), kernel.shape[-2])
+    sizes = (geometry.groups, x.shape[0], *counts, *geometry.kernel_size, kernel.shape[-2])
     rows = rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
     return crop(write_rows(counts[0], rows, compute, geometry.stride[0]), geometry, first=True)

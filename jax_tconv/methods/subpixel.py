@@ -77,7 +77,10 @@ def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
 
     held = sum(weights.shape)
     rows = rows_per_chunk(
-        geometry.input_size[0], (g.shape[0], *geometry.input_size, held), g.dtype.itemsize, CHUNK_MEGABYTES
+        geometry.input_size[0],
+        (geometry.groups, g.shape[0], *geometry.input_size, held),
+        g.dtype.itemsize,
+        CHUNK_MEGABYTES,
     )
     return write_rows(geometry.input_size[0], rows, compute)
 
@@ -106,7 +109,7 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
 
     taps, phase = [axis.taps for axis in axes], [axis.count for axis in axes]
     held = math.prod(taps) * x.shape[-1] + math.prod(phase) * g.shape[-1]
-    rows = rows_per_chunk(counts[0], (g.shape[0], *counts, held), g.dtype.itemsize, CHUNK_MEGABYTES)
+    rows = rows_per_chunk(counts[0], (geometry.groups, g.shape[0], *counts, held), g.dtype.itemsize, CHUNK_MEGABYTES)
     sums = sum_rows(counts[0], rows, compute).reshape(*taps, x.shape[-1], *phase, g.shape[-1])
     # (*taps, in, *phase, out) to (taps, phase, ..., in, out), and the taps that pad the kernel taken off.
     sums = sums.transpose(*(a for axis in range(n) for a in (axis, n + 1 + axis)), n, 2 * n + 1)

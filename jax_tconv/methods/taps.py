@@ -27,6 +27,8 @@ from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_p
 MAX_UNROLLED_FUSED = 64
 MAX_UNROLLED = 4
 CHUNK_MEGABYTES = 8
+# XLA holds the products of each tap.
+DEPTHWISE_MEGABYTES = 1
 
 
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
@@ -72,7 +74,7 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
 @over_groups("W")
 def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     n_rows, taps = geometry.input_size[0], math.prod(geometry.kernel_size)
-    sizes = (x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
+    sizes = (geometry.groups, x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
     rows = rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
@@ -94,14 +96,17 @@ def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, ac
 
 
 def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumulate: DTypeLike) -> jax.Array:
-    padded = _padded_cotangent(g, geometry)[..., 0].astype(accumulate)
-    x = x.astype(accumulate)
-    axes = tuple(range(x.ndim - 1))
-    sums = [
-        (x * rows_met(padded, tap, geometry.input_size, geometry)).sum(axes)
-        for tap in np.ndindex(*geometry.kernel_size)
-    ]
-    return jnp.stack(sums).reshape(*geometry.kernel_size, x.shape[-1], 1)
+    n_rows, axes = geometry.input_size[0], tuple(range(x.ndim - 1))
+    rows = rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
+        near = near.astype(accumulate)
+        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1)).astype(accumulate)
+        taps = np.ndindex(*geometry.kernel_size)
+        return jnp.stack([(pixels * rows_met(near, tap, sizes, geometry)).sum(axes) for tap in taps])
+
+    return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
 
 
 def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
