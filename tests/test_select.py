@@ -39,6 +39,43 @@ def test_on_a_gpu_cudnns_backward_data_is_written_as_it_is_matched():
         assert choose(stride=2, groups=2, op=op) == "lhs_dilation"
 
 
+# Input, kernel (both channels last), arguments; methods of T, C and W: the layers that jax_tconv/cpu.py reasons from.
+ON_A_CPU = {
+    "dcgan, 1x1 to 4x4": ((64, 1, 1, 100), (4, 4, 100, 512), {}, "col2im col2im taps"),
+    "dcgan, the third": ((64, 8, 8, 256), (4, 4, 256, 128), {"stride": 2, "padding": 1}, "im2col col2im taps"),
+    "dcgan, to 3 channels": (
+        (64, 32, 32, 64),
+        (4, 4, 64, 3),
+        {"stride": 2, "padding": 1},
+        "subpixel lhs_dilation col2im",
+    ),
+    "u-net": ((1, 64, 64, 512), (2, 2, 512, 256), {"stride": 2}, "col2im subpixel subpixel"),
+    "pix2pix, 2x2": ((1, 2, 2, 1024), (4, 4, 1024, 512), {"stride": 2, "padding": 1}, "subpixel taps taps"),
+    "cyclegan": ((1, 64, 64, 256), (3, 3, 256, 128), {"stride": 2, "padding": 1}, "col2im col2im taps"),
+    "k5, a batch": ((64, 8, 8, 256), (5, 5, 256, 128), {"stride": 2, "padding": 2}, "im2col col2im taps"),
+    "fcn-8s": ((1, 70, 70, 21), (16, 16, 21, 21), {"stride": 8}, "im2col subpixel subpixel"),
+    "hifi-gan": ((1, 128, 512), (16, 512, 256), {"stride": 8, "padding": 4}, "col2im lhs_dilation taps"),
+    "psmnet": ((1, 12, 16, 32, 64), (3, 3, 3, 64, 32), {"stride": 2, "padding": 1}, "im2col col2im col2im"),
+    "depthwise": ((1, 64, 64, 64), (4, 4, 64, 1), {"stride": 2, "groups": 64}, "taps taps taps"),
+}
+
+
+@pytest.mark.parametrize("layer", ON_A_CPU)
+def test_the_rules_for_a_cpu_on_the_layers_they_were_made_for(layer):
+    x_shape, kernel_shape, arguments, methods = ON_A_CPU[layer]
+    chosen = [select_method(x_shape, kernel_shape, **arguments, op=op, platform="cpu").method for op in "TCW"]
+    assert chosen == methods.split()
+
+
+def test_a_cpu_computes_few_groups_one_by_one():
+    few, many = (
+        select_method((1, 8, 8, 8 * groups), (4, 4, 8 * groups, 8), stride=2, groups=groups, platform="cpu")
+        for groups in (4, 32)
+    )
+    assert few.by_group
+    assert not many.by_group
+
+
 def test_the_default_platform_and_an_unnamed_gpu():
     arguments = {"x_shape": (None, 8, 8, 4), "kernel_shape": (4, 4, 4, 2), "stride": 2}
     assert select_method(**arguments) == select_method(**arguments, platform="cpu")

@@ -25,9 +25,9 @@ from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_p
 
 # Up to so many taps are added slice by slice, of which the program holds one each.
 MAX_SLICES = 64
-# T works in chunks above so many megabytes: rows at the seams are multiplied twice, so not below, and where nothing
-# overlaps the interleave is faster whole.
-WHOLE_MEGABYTES, WHOLE_APART_MEGABYTES, CHUNK_MEGABYTES = 16, 24, 8
+# T works in chunks of the last above the first, or above the second where nothing overlaps: below, what chunks cost is
+# more than what they save (rows at the seams are multiplied twice, and one core alone writes a chunk into its place).
+WHOLE_MEGABYTES, WHOLE_APART_MEGABYTES, CHUNK_MEGABYTES = 12, 24, 8
 PATCH_MEGABYTES = 4
 # A sixteenth of the product, at most, is computed twice.
 MIN_ROWS_A_SEAM = 16

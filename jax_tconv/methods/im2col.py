@@ -2,7 +2,10 @@
 
 The patches of K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
 processing" (2006), taken residue by residue (`residues.py`), so that no zero is multiplied: none between rows, no tap
-that pads the kernel, no row that the padding takes off. It has no form of C and W: `col2im` has the patches for those.
+that pads the kernel, no row that the padding takes off. Where the kernel has many taps, one product makes all
+phases (`phases.py`) of a block instead, in a program that does not grow with them.
+
+It has no form of C and W: `col2im` has the patches for those.
 """
 
 import math
@@ -10,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
@@ -17,20 +21,22 @@ from jax_tconv.geometry import Geometry
 from jax_tconv.grouping import over_groups
 from jax_tconv.methods import subpixel
 from jax_tconv.methods.layout import product
+from jax_tconv.methods.phases import phases, split_taps
 from jax_tconv.methods.residues import crop, interleave, reach, residues, shifted
 from jax_tconv.methods.rows import padded_rows, rows_per_chunk, write_rows
 
-# The program holds a slice for each tap and a product for each residue. Beyond so many, `subpixel` computes the same
-# with phases of equal size, in a program that does not grow.
+# The program holds a slice for each tap and a product for each residue.
 MAX_TERMS = 100
-CHUNK_MEGABYTES = 8
+CHUNK_MEGABYTES = 16
 
 
 @over_groups("T")
 def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The transposed convolution."""
     if max(math.prod(geometry.kernel_size), math.prod(geometry.stride)) > MAX_TERMS:
-        return subpixel.T(x, kernel, geometry.with_groups(1), precision, accumulate)
+        if max(geometry.dilation) > 1:
+            return subpixel.T(x, kernel, geometry.with_groups(1), precision, accumulate)
+        return _by_block(x, kernel, geometry, precision, accumulate)
     met = [reach(axis) for axis in geometry.axes]
     counts = [axis.count for axis in met]
     terms = dict(residues(geometry))
@@ -57,3 +63,40 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     sizes = (geometry.groups, x.shape[0], *counts, *geometry.kernel_size, kernel.shape[-2])
     rows = rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
     return crop(write_rows(counts[0], rows, compute, geometry.stride[0]), geometry, first=True)
+
+
+def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """T without dilation, all phases of a block in one product; block `m` is the output's rows from `m * stride` on."""
+    axes, n, out = phases(geometry), geometry.ndim, kernel.shape[-1]
+    taps, stride = [axis.taps for axis in axes], geometry.stride
+    # (taps, phase, ..., in, out) to (*taps * in, *phase * out)
+    weights = split_taps(kernel, geometry)
+    weights = weights.transpose(*range(0, 2 * n, 2), 2 * n, *range(1, 2 * n, 2), 2 * n + 1)
+    weights = weights.reshape(math.prod(weights.shape[: n + 1]), math.prod(weights.shape[n + 1 :]))
+    # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
+    skipped, cut = divmod(geometry.padding_low[0], stride[0])
+    more = 1 if cut else 0
+    count = -(-geometry.output_size[0] // stride[0])
+    overhang = (taps[0] - 1 - skipped, count + skipped + more - geometry.input_size[0])
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        here = (rows + more, *(axis.blocks for axis in axes[1:]))
+        near = padded_rows(
+            x, start + skipped - taps[0] + 1, here[0] + taps[0] - 1, overhang, [(t - 1, t - 1) for t in taps[1:]]
+        )
+        # Tap j of block m meets input row m - j.
+        met = [shifted(near, [t - 1 - j for t, j in zip(taps, tap, strict=True)], here) for tap in np.ndindex(*taps)]
+        blocks = product(lax.concatenate(met, n + 1), weights, precision, accumulate)
+        blocks = blocks.reshape(x.shape[0], *here, *stride, out)
+        blocks = blocks.transpose(0, *(a for axis in range(n) for a in (1 + axis, 1 + n + axis)), 1 + 2 * n)
+        y = blocks.reshape(x.shape[0], *(size * s for size, s in zip(here, stride, strict=True)), out)
+        edges = [
+            (-axis.padding_low, axis.output_size + axis.padding_low - size, 0)
+            for axis, size in zip(geometry.axes[1:], y.shape[2:], strict=False)
+        ]
+        first = (-cut, rows * stride[0] + cut - y.shape[1], 0)
+        return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), first, *edges, (0, 0, 0)])
+
+    sizes = (geometry.groups, x.shape[0], count, *(axis.blocks for axis in axes[1:]), sum(weights.shape))
+    rows = rows_per_chunk(count, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+    return crop(write_rows(count, rows, compute, stride[0]), geometry, first=True)
