@@ -4,7 +4,8 @@ A method is a module with a function `T(x, kernel, geometry, precision, accumula
 the adjoints, `C(g, kernel, ...)` and `W(x, g, ...)` with the same remaining arguments. Arrays come in the canonical
 layout: `x` is `(batch, *input_size, in)`, `kernel` is `(*kernel_size, in, out // groups)`, `g`, the output or its
 cotangent, is `(batch, *output_size, out)`, channels ordered by group. Both operands have one dtype, and the result
-comes back in dtype `accumulate`, in which the sums are formed.
+comes back in dtype `accumulate`, in which the sums are formed. A form made for a CPU works a few rows at a time
+(`rows.py`); `col2im`'s W can be asked for the `whole` image.
 """
 
 from types import ModuleType
