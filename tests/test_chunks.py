@@ -18,7 +18,9 @@ TALL = [
     Case("tall", (9, 3), (3, 3), (2, 2), (1, 1), (1, 1), (1, 1)),
     Case("tall and dilated", (9, 2), (3, 2), (2, 1), (1, 1), (1, 0), (2, 3), groups=2),
     Case("tall, nothing overlaps", (7, 3), (2, 2), (2, 2), (0, 0), (1, 0), (1, 1)),
+    Case("tall, nothing overlaps 1d", (7,), (3,), (3,), (0,), (1,), (1,)),
     Case("tall, many taps", (9, 2), (11, 11), (2, 3), (3, 1), (0, 2), (1, 1)),
+    Case("tall, depthwise and many taps", (9, 2), (9, 9), (2, 2), (3, 1), (0, 1), (1, 1), groups=3, c_in=1, c_out=1),
     Case("tall, padding beyond the kernel", (11,), (4,), (2,), (6,), (0,), (1,)),
 ]
 

@@ -136,3 +136,13 @@ def test_programs_do_not_grow_with_the_stride(platform):
         return len(jax.export.export(jax.jit(both), platforms=[platform])(x, kernel).mlir_module())
 
     assert size(32) < 1.1 * size(8)
+
+
+def test_a_depthwise_gradient_does_not_grow_with_the_taps():
+    def length(size):
+        x, kernel = jnp.zeros((1, 4, 4, 3)), jnp.zeros((size, size, 3, 1))
+        loss = lambda kernel: conv_transpose(x, kernel, stride=2, groups=3).sum()
+        return len(jax.jit(jax.grad(loss)).lower(kernel).as_text())
+
+    # Two digits a size more in places; unrolled, it would be nine times as long.
+    assert length(30) < 1.1 * length(10)

@@ -147,7 +147,7 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, 
     n_rows, itemsize = geometry.input_size[0], jnp.dtype(accumulate).itemsize
     sizes = (geometry.groups, x.shape[0], *geometry.input_size, *geometry.kernel_size, c_out)
     rows = rows_per_chunk(n_rows, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_APART_MEGABYTES)
-    y = write_rows(n_rows, rows, compute, geometry.stride[0] if geometry.ndim > 1 else 1)
+    y = write_rows(n_rows, rows, compute, geometry.stride[0])
     return lax.pad(
         y,
         jnp.zeros((), y.dtype),

@@ -96,15 +96,17 @@ def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, ac
 
 
 def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumulate: DTypeLike) -> jax.Array:
-    n_rows, axes = geometry.input_size[0], tuple(range(x.ndim - 1))
+    n_rows, taps, axes = geometry.input_size[0], math.prod(geometry.kernel_size), tuple(range(x.ndim - 1))
     rows = rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
         near = near.astype(accumulate)
         pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1)).astype(accumulate)
-        taps = np.ndindex(*geometry.kernel_size)
-        return jnp.stack([(pixels * rows_met(near, tap, sizes, geometry)).sum(axes) for tap in taps])
+        gradient = lambda tap: (pixels * rows_met(near, tap, sizes, geometry)).sum(axes)  # noqa: E731
+        if taps <= MAX_UNROLLED_FUSED:
+            return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
+        return lax.map(lambda number: gradient(jnp.unravel_index(number, geometry.kernel_size)), jnp.arange(taps))
 
     return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
 
