@@ -40,9 +40,8 @@ def choose(op: str, geometry: Geometry, c_in: int, c_out: int, batch: Any, sever
     if 1 < groups <= MAX_SEPARATE_GROUPS:
         alone = choose(op, geometry.with_groups(1), c_in // groups, c_out // groups, batch, False)
         return dataclasses.replace(alone, by_group=True)
-    pixels = math.prod(geometry.input_size) * (batch if isinstance(batch, int) else 1)
     rule = {"T": _forward, "C": _input_gradient, "W": _kernel_gradient}[op]
-    return rule(_Layer(geometry, c_in // groups, c_out // groups, pixels, batch))
+    return rule(_Layer(geometry, c_in // groups, c_out // groups, batch if isinstance(batch, int) else 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +51,7 @@ class _Layer:
     geometry: Geometry
     c_in: int
     c_out: int
-    pixels: int
-    batch: Any
+    batch: int
 
     @property
     def taps(self) -> int:
@@ -78,8 +76,8 @@ class _Layer:
     @property
     def heavy(self) -> bool:
         """A few pixels meet a kernel of many megabytes, as at the bottom of a U-Net."""
-        kernel = self.taps * self.c_in * self.c_out
-        return self.geometry.ndim > 1 and self.pixels < self.c_out and kernel >= HEAVY_KERNEL
+        pixels, kernel = self.batch * math.prod(self.geometry.input_size), self.taps * self.c_in * self.c_out
+        return self.geometry.ndim > 1 and pixels < self.c_out and kernel >= HEAVY_KERNEL
 
 
 def _forward(layer: _Layer) -> Choice:

@@ -20,8 +20,8 @@ from jax_tconv.geometry import Geometry
 from jax_tconv.grouping import over_groups
 from jax_tconv.methods.layout import gram, product
 from jax_tconv.methods.phases import Phases, phases, place, split_taps
-from jax_tconv.methods.residues import crop, interleave, reach, residues, shifted
-from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows, write_rows
+from jax_tconv.methods.residues import Residue, interleave, output, reach, residues
+from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows, write_rows
 
 # Up to so many taps are added slice by slice, of which the program holds one each.
 MAX_SLICES = 64
@@ -47,24 +47,17 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     out = kernel.shape[-1]
     weights = jnp.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], math.prod(kernel.shape[:-2]) * out)
 
-    def compute(start: Any, rows: int) -> jax.Array:
-        near = padded_rows(
-            x, start + met[0].low, rows + met[0].high - met[0].low, met[0].pads, [axis.pads for axis in met[1:]]
-        )
+    def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[Residue, jax.Array]:
         columns = product(near, weights, precision, accumulate).reshape(*near.shape[:-1], *geometry.kernel_size, out)
-        here = (rows, *(axis.count for axis in met[1:]))
-        zeros = jnp.zeros((x.shape[0], *here, out), accumulate)
-        parts = {
+        return {
             residue: functools.reduce(
-                lax.add,
-                [shifted(columns[(..., *tap, slice(None))], starts, here) for tap, starts in meetings] or [zeros],
+                lax.add, [rows_at(columns[(..., *tap, slice(None))], starts, counts) for tap, starts in meetings]
             )
             for residue, meetings in residues(geometry)
+            if meetings
         }
-        return crop(interleave(parts, geometry.stride), geometry)
 
-    rows = chunk_rows(geometry, x.shape[0], out, jnp.dtype(accumulate).itemsize)
-    return crop(write_rows(met[0].count, rows, compute, geometry.stride[0]), geometry, first=True)
+    return output(x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(accumulate).itemsize), parts)
 
 
 def chunk_rows(geometry: Geometry, batch: Any, c_out: int, itemsize: int) -> int:
@@ -101,7 +94,7 @@ def W(
     """The kernel gradient; as a single product where asked for the `whole`."""
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
-        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1))
+        pixels = padded_rows(x, start, rows, (0, beyond))
         return gram(pixels, _patches(g, start, rows, geometry, beyond), precision, accumulate)
 
     n_rows = geometry.input_size[0]
@@ -136,7 +129,7 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, 
     edges = [(0, out - n * s, 0) for n, _, out, s, _, _ in geometry.axes[1:]]
 
     def compute(start: Any, rows: int) -> jax.Array:
-        near = padded_rows(x, start, rows, (0, 0), [(0, 0)] * (geometry.ndim - 1))
+        near = padded_rows(x, start, rows, (0, 0))
         parts = {}
         for tap, weight in weights.items():
             row = product(near, weight, precision, accumulate)

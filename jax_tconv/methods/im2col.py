@@ -21,9 +21,9 @@ from jax_tconv.geometry import Geometry
 from jax_tconv.grouping import over_groups
 from jax_tconv.methods import subpixel
 from jax_tconv.methods.layout import product
-from jax_tconv.methods.phases import phases, split_taps
-from jax_tconv.methods.residues import crop, interleave, reach, residues, shifted
-from jax_tconv.methods.rows import padded_rows, rows_per_chunk, write_rows
+from jax_tconv.methods.phases import block_matrix, phases
+from jax_tconv.methods.residues import Residue, output, reach, residues
+from jax_tconv.methods.rows import padded_rows, rows_at, rows_per_chunk, write_rows
 
 # The program holds a slice for each tap and a product for each residue.
 MAX_TERMS = 100
@@ -37,42 +37,26 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         if max(geometry.dilation) > 1:
             return subpixel.T(x, kernel, geometry.with_groups(1), precision, accumulate)
         return _by_block(x, kernel, geometry, precision, accumulate)
-    met = [reach(axis) for axis in geometry.axes]
-    counts = [axis.count for axis in met]
-    terms = dict(residues(geometry))
-    filters = {
-        residue: jnp.concatenate([kernel[tap] for tap, _ in meetings])
-        for residue, meetings in terms.items()
-        if meetings
-    }
+    terms = {residue: meetings for residue, meetings in residues(geometry) if meetings}
+    filters = {residue: jnp.concatenate([kernel[tap] for tap, _ in meetings]) for residue, meetings in terms.items()}
 
-    def compute(start: Any, rows: int) -> jax.Array:
-        near = padded_rows(
-            x, start + met[0].low, rows + met[0].high - met[0].low, met[0].pads, [axis.pads for axis in met[1:]]
-        )
-        here = (rows, *counts[1:])
-        parts = {}
-        for residue, meetings in terms.items():
-            if meetings:
-                patches = lax.concatenate([shifted(near, starts, here) for _, starts in meetings], x.ndim - 1)
-                parts[residue] = product(patches, filters[residue], precision, accumulate)
-            else:
-                parts[residue] = jnp.zeros((x.shape[0], *here, kernel.shape[-1]), accumulate)
-        return crop(interleave(parts, geometry.stride), geometry)
+    def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[Residue, jax.Array]:
+        patches = {
+            residue: lax.concatenate([rows_at(near, starts, counts) for _, starts in meetings], x.ndim - 1)
+            for residue, meetings in terms.items()
+        }
+        return {residue: product(patches[residue], filters[residue], precision, accumulate) for residue in terms}
 
+    counts = [reach(axis).count for axis in geometry.axes]
     sizes = (geometry.groups, x.shape[0], *counts, *geometry.kernel_size, kernel.shape[-2])
-    rows = rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
-    return crop(write_rows(counts[0], rows, compute, geometry.stride[0]), geometry, first=True)
+    return output(x, geometry, rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES), parts)
 
 
 def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """T without dilation, all phases of a block in one product; block `m` is the output's rows from `m * stride` on."""
     axes, n, out = phases(geometry), geometry.ndim, kernel.shape[-1]
     taps, stride = [axis.taps for axis in axes], geometry.stride
-    # (taps, phase, ..., in, out) to (*taps * in, *phase * out)
-    weights = split_taps(kernel, geometry)
-    weights = weights.transpose(*range(0, 2 * n, 2), 2 * n, *range(1, 2 * n, 2), 2 * n + 1)
-    weights = weights.reshape(math.prod(weights.shape[: n + 1]), math.prod(weights.shape[n + 1 :]))
+    weights = block_matrix(kernel, geometry)
     # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
     skipped, cut = divmod(geometry.padding_low[0], stride[0])
     more = 1 if cut else 0
@@ -85,7 +69,7 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: An
             x, start + skipped - taps[0] + 1, here[0] + taps[0] - 1, overhang, [(t - 1, t - 1) for t in taps[1:]]
         )
         # Tap j of block m meets input row m - j.
-        met = [shifted(near, [t - 1 - j for t, j in zip(taps, tap, strict=True)], here) for tap in np.ndindex(*taps)]
+        met = [rows_at(near, [t - 1 - j for t, j in zip(taps, tap, strict=True)], here) for tap in np.ndindex(*taps)]
         blocks = product(lax.concatenate(met, n + 1), weights, precision, accumulate)
         blocks = blocks.reshape(x.shape[0], *here, *stride, out)
         blocks = blocks.transpose(0, *(a for axis in range(n) for a in (1 + axis, 1 + n + axis)), 1 + 2 * n)
@@ -99,4 +83,4 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: An
 
     sizes = (geometry.groups, x.shape[0], count, *(axis.blocks for axis in axes[1:]), sum(weights.shape))
     rows = rows_per_chunk(count, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
-    return crop(write_rows(count, rows, compute, stride[0]), geometry, first=True)
+    return lax.slice_in_dim(write_rows(count, rows, compute, stride[0]), 0, geometry.output_size[0], axis=1)

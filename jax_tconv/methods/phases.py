@@ -52,6 +52,13 @@ def split_taps(kernel: jax.Array, geometry: Geometry) -> jax.Array:
     return padded.reshape(*(n for axis in axes for n in (axis.taps, axis.count)), *kernel.shape[-2:])
 
 
+def block_matrix(kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """`(*taps * in, *phase * out)`: what the input rows that a block meets add to all its phases."""
+    n, split = geometry.ndim, split_taps(kernel, geometry)
+    matrix = split.transpose(*range(0, 2 * n, 2), 2 * n, *range(1, 2 * n, 2), 2 * n + 1)
+    return matrix.reshape(math.prod(matrix.shape[: n + 1]), math.prod(matrix.shape[n + 1 :]))
+
+
 def place(blocks: jax.Array, geometry: Geometry) -> jax.Array:
     """`(batch, *blocks, *phase, out)` as the output: every row where it belongs, padding taken off or added."""
     n_axes = geometry.ndim

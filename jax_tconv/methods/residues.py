@@ -7,13 +7,15 @@ then `i = q + shift`. For each residue `r` this is an ordinary correlation of th
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jax_tconv.geometry import Axis, Geometry
+from jax_tconv.methods.rows import padded_rows, rows_at, write_rows
 
 Residue = tuple[int, ...]
 # One tap, an int an axis, and the shift of the input row that it meets.
@@ -63,14 +65,6 @@ def residues(geometry: Geometry) -> Iterator[tuple[Residue, list[Meeting]]]:
         )
 
 
-def shifted(array: jax.Array, starts: Sequence[int], counts: Sequence[int]) -> jax.Array:
-    """So many rows of each spatial axis, axes 1 and on, from these on."""
-    n = len(counts)
-    limits = [start + count for start, count in zip(starts, counts, strict=True)]
-    rest = array.shape[1 + n :]
-    return lax.slice(array, (0, *starts, *(0 for _ in rest)), (array.shape[0], *limits, *rest))
-
-
 def interleave(parts: dict[Residue, jax.Array], stride: Sequence[int]) -> jax.Array:
     """One array `(batch, *counts, out)` for each residue as `(batch, *counts * stride, out)`."""
 
@@ -88,7 +82,28 @@ def interleave(parts: dict[Residue, jax.Array], stride: Sequence[int]) -> jax.Ar
     return joined(())
 
 
-def crop(array: jax.Array, geometry: Geometry, first: bool = False) -> jax.Array:
-    """The output's rows of the axes after the first, or of the first alone: interleaving makes up to a stride more."""
-    sizes = [size if (axis == 0) == first else array.shape[1 + axis] for axis, size in enumerate(geometry.output_size)]
-    return lax.slice(array, (0,) * array.ndim, (array.shape[0], *sizes, array.shape[-1]))
+def output(
+    x: jax.Array,
+    geometry: Geometry,
+    rows: int,
+    parts: Callable[[jax.Array, tuple[int, ...]], dict[Residue, jax.Array]],
+) -> jax.Array:
+    """The output, `rows` values of `q` at a time.
+
+    `parts(near, counts)` gives the output's rows for the residues that taps meet: `near` holds the input rows that
+    `counts` values of `q` meet, from `Reach.low` on.
+    """
+    met = [reach(axis) for axis in geometry.axes]
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        first, overlap = met[0], met[0].high - met[0].low
+        near = padded_rows(x, start + first.low, rows + overlap, first.pads, [axis.pads for axis in met[1:]])
+        found = parts(near, (rows, *(axis.count for axis in met[1:])))
+        zeros = jnp.zeros_like(next(iter(found.values())))
+        every = {residue: found.get(residue, zeros) for residue, _ in residues(geometry)}
+        # Interleaving makes up to a stride more than the output has; of the first axis all chunks make some.
+        y = interleave(every, geometry.stride)
+        return rows_at(y, [0] * geometry.ndim, (y.shape[1], *geometry.output_size[1:]))
+
+    y = write_rows(met[0].count, rows, compute, geometry.stride[0])
+    return lax.slice_in_dim(y, 0, geometry.output_size[0], axis=1)

@@ -66,14 +66,14 @@ def sum_rows(n_rows: int, rows: int, compute: Callable[[Any, int, int], jax.Arra
     return lax.fori_loop(0, chunks, step, jnp.zeros(result.shape, result.dtype))
 
 
-def padded_rows(array: jax.Array, start: ArrayLike, rows: int, overhang: tuple[int, int], pads: Pads) -> jax.Array:
+def padded_rows(array: jax.Array, start: ArrayLike, rows: int, overhang: tuple[int, int], pads: Pads = ()) -> jax.Array:
     """Rows `start` to `start + rows` of axis 1, with zeros where there are none; the axes after it padded by `pads`.
 
     `start` may be known only when the program runs; then `overhang` says how far the rows may lie before the first one
     and beyond the last. Negative pads take off.
     """
     n, zero = array.shape[1], jnp.zeros((), array.dtype)
-    rest = [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)]
+    rest = [(0, 0, 0), *((low, high, 0) for low, high in pads or [(0, 0)] * (array.ndim - 3)), (0, 0, 0)]
     if isinstance(start, int):
         kept = lax.slice_in_dim(array, min(max(start, 0), n), max(min(start + rows, n), 0), 1, 1)
         before = min(max(0, -start), rows)
@@ -105,12 +105,21 @@ def cotangent_rows(g: jax.Array, start: ArrayLike, rows: int, geometry: Geometry
 def rows_met(cotangent: jax.Array, tap: Sequence[Any], sizes: Sequence[int], geometry: Geometry) -> jax.Array:
     """What so many input rows of each axis meet with this tap, which may be known only when the program runs."""
     starts = [t * d for t, d in zip(tap, geometry.dilation, strict=True)]
-    extents = [(size - 1) * s + 1 for size, s in zip(sizes, geometry.stride, strict=True)]
-    rest = cotangent.shape[1 + len(starts) :]
-    if not all(isinstance(t, int) for t in tap):
-        begin = (0, *starts, *(0 for _ in rest))
-        cotangent = lax.dynamic_slice(cotangent, begin, (cotangent.shape[0], *extents, *rest))
-        starts = [0] * len(starts)
+    return rows_at(cotangent, starts, sizes, geometry.stride)
+
+
+def rows_at(array: jax.Array, starts: Sequence[Any], sizes: Sequence[int], strides: Sequence[int] = ()) -> jax.Array:
+    """So many rows of each spatial axis, axes 1 and on, from these on and `strides` apart; starts as for a tap."""
+    strides = strides or (1,) * len(sizes)
+    extents = [(size - 1) * stride + 1 for size, stride in zip(sizes, strides, strict=True)]
+    rest = array.shape[1 + len(sizes) :]
+    if not all(isinstance(start, int) for start in starts):
+        array = lax.dynamic_slice(array, (0, *starts, *(0 for _ in rest)), (array.shape[0], *extents, *rest))
+        starts = [0] * len(sizes)
     limits = [start + extent for start, extent in zip(starts, extents, strict=True)]
-    strides = (1, *geometry.stride, *(1 for _ in rest))
-    return lax.slice(cotangent, (0, *starts, *(0 for _ in rest)), (cotangent.shape[0], *limits, *rest), strides)
+    return lax.slice(
+        array,
+        (0, *starts, *(0 for _ in rest)),
+        (array.shape[0], *limits, *rest),
+        (1, *strides, *(1 for _ in rest)),
+    )

@@ -20,9 +20,8 @@ from jax.typing import DTypeLike
 from jax_tconv.geometry import Geometry
 from jax_tconv.grouping import over_groups
 from jax_tconv.methods.layout import dimension_numbers, gram, kernel_by_output_channel, product
-from jax_tconv.methods.phases import phases, place, split_taps
-from jax_tconv.methods.residues import shifted
-from jax_tconv.methods.rows import padded_rows, rows_per_chunk, sum_rows, write_rows
+from jax_tconv.methods.phases import block_matrix, phases, place
+from jax_tconv.methods.rows import padded_rows, rows_at, rows_per_chunk, sum_rows, write_rows
 
 CHUNK_MEGABYTES = 4
 
@@ -32,10 +31,8 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     axes, n, groups = phases(geometry), geometry.ndim, geometry.groups
     c_out = kernel.shape[-1]
     counts = [axis.count for axis in axes]
-    # (taps, phase, ..., in, out // groups) to (*taps, in, *phase * out // groups): the phases are more output channels.
-    split = split_taps(kernel, geometry)
-    split = split.transpose(*range(0, 2 * n, 2), 2 * n, *range(1, 2 * n, 2), 2 * n + 1)
-    filters = split.reshape(*split.shape[: n + 1], -1)
+    # The phases are more output channels.
+    filters = block_matrix(kernel, geometry).reshape(*(axis.taps for axis in axes), kernel.shape[-2], -1)
     y = lax.conv_general_dilated(
         x,
         # A convolution pairs block m with input row m - j * d: the taps run backwards.
@@ -56,11 +53,8 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
 @over_groups("C")
 def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The strided convolution: blocks with the whole kernel, whose taps are then added, `dilation` blocks apart."""
-    axes, n, c_in = phases(geometry), geometry.ndim, kernel.shape[-2]
-    # (taps, phase, ..., in, out) to (*phase * out, *taps * in)
-    weights = split_taps(kernel, geometry)
-    weights = weights.transpose(*range(1, 2 * n, 2), 2 * n + 1, *range(0, 2 * n, 2), 2 * n)
-    weights = weights.reshape(math.prod(weights.shape[: n + 1]), math.prod(weights.shape[n + 1 :]))
+    axes, c_in = phases(geometry), kernel.shape[-2]
+    weights = block_matrix(kernel, geometry).T
 
     def compute(start: Any, rows: int) -> jax.Array:
         blocks = _blocks(g, start, rows + (axes[0].taps - 1) * axes[0].dilation, geometry)
@@ -68,7 +62,7 @@ def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
         columns = columns.reshape(*blocks.shape[:-1], *(axis.taps for axis in axes), c_in)
         here = (rows, *geometry.input_size[1:])
         terms = (
-            shifted(
+            rows_at(
                 columns[(..., *tap, slice(None))], [j * axis.dilation for j, axis in zip(tap, axes, strict=True)], here
             )
             for tap in np.ndindex(*(axis.taps for axis in axes))
@@ -97,7 +91,7 @@ def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate
         near = padded_rows(x, start - around[0], rows + around[0], overhang, [(reach, reach) for reach in around[1:]])
         # Block m meets tap j of input row m - j * d.
         met = [
-            shifted(
+            rows_at(
                 near,
                 [reach - j * axis.dilation for j, reach, axis in zip(tap, around, axes, strict=True)],
                 (rows, *counts[1:]),

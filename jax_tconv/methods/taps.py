@@ -20,7 +20,7 @@ from jax_tconv.geometry import Geometry
 from jax_tconv.grouping import over_groups
 from jax_tconv.methods.layout import channels_by_group, channels_together, kernel_by_group
 from jax_tconv.methods.phases import phases, place, split_taps
-from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows
+from jax_tconv.methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows
 
 # Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
 # matrix products, of which it would hold the operands all at once.
@@ -43,7 +43,7 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
 
     def term(tap: Sequence[Any]) -> jax.Array:
         starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
-        shifted = _rows(padded, starts, [axis.blocks for axis in axes])
+        shifted = rows_at(padded, starts, [axis.blocks for axis in axes])
         equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
         return _product(equation, shifted, weights[tuple(tap)], precision, accumulate)
 
@@ -53,7 +53,7 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
 
 def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
     """The strided convolution."""
-    padded, weights = _padded_cotangent(g, geometry), kernel_by_group(kernel, geometry.groups)
+    padded, weights = _cotangent(g, geometry), kernel_by_group(kernel, geometry.groups)
     rows = "abcdefgh"[: geometry.ndim]
 
     def term(tap: Sequence[Any]) -> jax.Array:
@@ -79,7 +79,7 @@ def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, ac
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
-        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1))
+        pixels = padded_rows(x, start, rows, (0, beyond))
         # Turned over once, here: a product that has to do so does it for every tap.
         turned = lax.optimization_barrier(pixels.reshape(math.prod(pixels.shape[:-1]), pixels.shape[-1]).T)
 
@@ -102,7 +102,7 @@ def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumula
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
         near = near.astype(accumulate)
-        pixels = padded_rows(x, start, rows, (0, beyond), [(0, 0)] * (geometry.ndim - 1)).astype(accumulate)
+        pixels = padded_rows(x, start, rows, (0, beyond)).astype(accumulate)
         gradient = lambda tap: (pixels * rows_met(near, tap, sizes, geometry)).sum(axes)  # noqa: E731
         if taps <= MAX_UNROLLED_FUSED:
             return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
@@ -125,30 +125,19 @@ def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], fuse
 
 
 def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """The einsum; multiplied and summed outright where each group has one channel in and out."""
+    """The einsum; multiplied outright where each group has one channel in and out."""
     forms = equation.replace("->", ",").split(",")
     sizes = dict(zip(forms[0], a.shape, strict=True)) | dict(zip(forms[1], b.shape, strict=True))
     if (sizes["I"], sizes["O"]) != (1, 1):
         return jnp.einsum(equation, a, b, precision=precision, preferred_element_type=accumulate)
-    # Without the two, all forms keep their letters in one order: one that is missing is broadcast, or summed, over.
-    letters = max(forms, key=len).rstrip("IO")
+    # Without the two, all forms keep the result's letters in one order: one that is missing is broadcast over.
+    letters = forms[2].rstrip("IO")
     a, b = (
         array.reshape([sizes[letter] if letter in form else 1 for letter in letters]).astype(accumulate)
         for array, form in zip((a, b), forms, strict=False)
     )
-    result = (a * b).sum([n for n, letter in enumerate(letters) if letter not in forms[2]])
-    return result.reshape([sizes[letter] for letter in forms[2]])
+    return (a * b).reshape([sizes[letter] for letter in forms[2]])
 
 
-def _padded_cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
-    """`g` with a row for every tap of every input row, as C pads it."""
-    pads = [(low, high, 0) for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
-    padded = lax.pad(g, jnp.zeros((), g.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-    return channels_by_group(padded, geometry.groups)
-
-
-def _rows(array: jax.Array, starts: Sequence[Any], sizes: Sequence[int]) -> jax.Array:
-    """So many rows of each spatial axis, from `starts` on; an index may be known only when the program runs."""
-    n = len(sizes)
-    rest = array.shape[1 + n :]
-    return lax.dynamic_slice(array, (0, *starts, *(0 for _ in rest)), (array.shape[0], *sizes, *rest))
+def _cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
+    return channels_by_group(cotangent_rows(g, 0, geometry.input_size[0], geometry), geometry.groups)
