@@ -1,23 +1,38 @@
-"""PyTorch checkpoints into Flax: by layer type, never by rank, and strictly.
+"""PyTorch checkpoints into Flax and back: by layer type, never by rank, and strictly.
 
-`read` opens a file, `load_state_dict` fills an nnx model, `linen_variables` makes a linen module's variables, and the
-`kernel_*` functions convert one weight. torch is imported only to read its own files.
+`read` opens a file; `load_state_dict` fills an nnx model and `linen_variables` makes a linen module's variables;
+`state_dict` and `linen_state_dict` go the other way; `verify` proves the result. The `kernel_*` functions convert one
+weight. torch is imported only to read its own files, and where modules and tensors of its own are given or wanted.
 """
 
 from .files import read as read
 from .kernels import kernel_from_flax as kernel_from_flax
 from .kernels import kernel_from_torch as kernel_from_torch
 from .kernels import kernel_to_torch as kernel_to_torch
+from .linen import linen_state_dict as linen_state_dict
 from .linen import linen_variables as linen_variables
-from .matching import StateDictError as StateDictError
 from .nnx import load_state_dict as load_state_dict
+from .nnx import state_dict as state_dict
+from .parity import Verification as Verification
+from .parity import verify as verify
+from .report import Report as Report
+from .report import Row as Row
+from .report import StateDictError as StateDictError
+from .tensors import to_torch as to_torch
 
 __all__ = [
+    "Report",
+    "Row",
     "StateDictError",
+    "Verification",
     "kernel_from_flax",
     "kernel_from_torch",
     "kernel_to_torch",
+    "linen_state_dict",
     "linen_variables",
     "load_state_dict",
     "read",
+    "state_dict",
+    "to_torch",
+    "verify",
 ]

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import CONV_TRANSPOSE, reorder
+from .layer_types import CONV_TRANSPOSE, FLAX_KERNELS
 from .tensors import to_numpy
 
 _KERNEL = CONV_TRANSPOSE.parameters[0]
@@ -32,7 +31,7 @@ def kernel_from_torch(weight: Any) -> NDArray[Any]:
       (4, 4, 64, 32)
     """
     array = _with_spatial_axes("weight", weight, "(in, out // groups, *kernel_size)")
-    return reorder(array, _KERNEL.torch_axes, _KERNEL.flax_axes)
+    return _KERNEL.to_flax({_KERNEL.torch_name: array}, ())
 
 
 def kernel_to_torch(kernel: Any) -> NDArray[Any]:
@@ -55,7 +54,7 @@ def kernel_to_torch(kernel: Any) -> NDArray[Any]:
       (64, 32, 4, 4)
     """
     array = _with_spatial_axes("kernel", kernel, "(*kernel_size, in, out // groups)")
-    return reorder(array, _KERNEL.flax_axes, _KERNEL.torch_axes)
+    return _KERNEL.to_torch(array)
 
 
 def kernel_from_flax(kernel: Any, *, transpose_kernel: bool = False) -> NDArray[Any]:
@@ -87,9 +86,7 @@ def kernel_from_flax(kernel: Any, *, transpose_kernel: bool = False) -> NDArray[
         raise TypeError(f"transpose_kernel must be True or False, as in the Flax layer; got {transpose_kernel!r}")
     form = "(*kernel_size, out, in)" if transpose_kernel else "(*kernel_size, in, out)"
     array = _with_spatial_axes("kernel", kernel, form)
-    if transpose_kernel:
-        return reorder(array, "*oi", "*io")
-    return np.ascontiguousarray(np.flip(array, tuple(range(array.ndim - 2))))
+    return kernel_from_torch(FLAX_KERNELS[transpose_kernel].to_torch(array))
 
 
 def _with_spatial_axes(name: str, value: Any, form: str) -> NDArray[Any]:

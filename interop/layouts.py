@@ -1,69 +1,152 @@
-"""How each layer type's parameters are laid out in PyTorch and in Flax: the table that conversion reads.
+"""How one type of layer keeps its arrays in PyTorch and in Flax, and the conversion between the two, either way.
 
-A layout is a string with a letter an axis: `o` output channels, `i` input channels (of one group, or of all, as the
-framework has it), `c` channels, and `*` for all the spatial axes. Converting is reordering letters, either way.
+A layout is written as in einops: `Parameter("weight", "kernel", "o i ...", "... i o")` says that torch's `weight` has
+the output channels first, then the input channels, then the spatial axes, and Flax's `kernel` has them in the other
+order. Converting is one `einops.rearrange`; converting back is the same with the two sides exchanged.
 """
 
 import dataclasses
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
+import einops
 import numpy as np
 from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+NO_SIZES: Mapping[str, int] = {}
+
+
+class InexpressibleError(ValueError):
+    """Values that the Flax layer has no place for."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One array of a layer: its name and layout on both sides."""
+    """One array of a Flax layer, and the torch tensor that fills it.
+
+    Attributes:
+      torch_name, flax_name: their names within the layer; a dot leads into a layer within it.
+      torch_axes, flax_axes: their layouts, in the notation of einops.
+      part: which of how many equal parts of the torch tensor's first axis: torch stacks gates and projections.
+      added: another torch tensor of that layout, whose same part is added: torch has two biases where Flax has one.
+      without: the part of `added` that Flax has no place for, and that must be zero.
+      reverse: whether Flax keeps the spatial axes, the first ones of its array, backwards.
+      sizes: of axes that neither shape tells.
+    """
 
     torch_name: str
     flax_name: str
     torch_axes: str
     flax_axes: str
+    part: tuple[int, int] = (0, 1)
+    added: str | None = None
+    without: tuple[int, int] | None = None
+    reverse: bool = False
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=lambda: NO_SIZES)
+
+    @property
+    def torch_names(self) -> tuple[str, ...]:
+        """The torch tensors that the array is made from."""
+        return (self.torch_name,) if self.added is None else (self.torch_name, self.added)
+
+    @property
+    def rule(self) -> str:
+        """The conversion in words, for a report."""
+        words = [] if self.torch_axes == self.flax_axes else [f"{self.torch_axes} -> {self.flax_axes}"]
+        if self.part[1] > 1:
+            words.insert(0, f"part {self.part[0] + 1} of {self.part[1]}")
+        if self.reverse:
+            words.append("reversed")
+        return ", ".join(words)
+
+    def torch_shape(self, flax_shape: Shape) -> Shape | None:
+        """The shape of the whole torch tensor for a Flax array of this shape; None where the layout has other axes."""
+        try:
+            first, *rest = self._rearranged(np.broadcast_to(np.int8(0), flax_shape), back=True).shape
+        except einops.EinopsError:
+            return None
+        return (first * self.part[1], *rest)
+
+    def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
+        """The Flax array, C-contiguous, from torch tensors by name; InexpressibleError if a value would be lost."""
+        index, count = self.part
+        tensor = np.split(tensors[self.torch_name], count)[index] if count > 1 else tensors[self.torch_name]
+        if self.added is not None:
+            other = tensors[self.added]
+            if self.without is not None:
+                other = _without(other, self.without, self.added)
+            tensor = tensor + (np.split(other, count)[index] if count > 1 else other)
+        # safetensors writes the bytes of an array that is not C-contiguous in the wrong order.
+        return np.asarray(self._rearranged(tensor, back=False, flax_shape=flax_shape), order="C")
+
+    def to_torch(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The part of the torch tensor that a Flax array makes."""
+        return np.asarray(self._rearranged(array, back=True), order="C")
+
+    def _rearranged(self, array: NDArray[Any], back: bool, flax_shape: Shape = ()) -> NDArray[Any]:
+        if back:
+            array = self._spatial_reversed(array) if self.reverse else array
+            return einops.rearrange(array, f"{self.flax_axes} -> {self.torch_axes}", **self.sizes)
+        sizes = dict(self.sizes)
+        if "(" in self.torch_axes and not sizes:
+            sizes = dict(zip(self.flax_axes.split(), flax_shape, strict=True))
+            sizes = {axis: size for axis, size in sizes.items() if axis in _grouped(self.torch_axes)}
+        array = einops.rearrange(array, f"{self.torch_axes} -> {self.flax_axes}", **sizes)
+        return self._spatial_reversed(array) if self.reverse else array
+
+    def _spatial_reversed(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.flip(array, tuple(range(array.ndim - 2)))
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerType:
-    """The arrays of one type of layer, and the names that PyTorch keeps for it and Flax has no use for."""
+    """The arrays of one type of layer.
 
+    Attributes:
+      name: what to call it.
+      parameters: the arrays, in the order in which torch lists its tensors.
+      torch_only: names that PyTorch keeps for it and Flax has no use for.
+      spectral_axis: which axis of the weight torch's spectral norm takes for the rows of a matrix.
+      hint: what to do where a tensor has a shape that the Flax layer cannot have.
+    """
+
+    name: str
     parameters: tuple[Parameter, ...]
     torch_only: tuple[str, ...] = ()
+    spectral_axis: int = 0
+    hint: str = ""
+
+    @property
+    def torch_names(self) -> tuple[str, ...]:
+        """The tensors that torch keeps for it, in torch's order."""
+        return tuple(dict.fromkeys(itertools.chain(*(parameter.torch_names for parameter in self.parameters))))
+
+    def to_torch(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The torch tensors of a layer with these Flax arrays. One that was added to another comes back as zeros."""
+        parts: dict[str, dict[tuple[int, int], NDArray[Any]]] = {name: {} for name in self.torch_names}
+        present = [parameter for parameter in self.parameters if parameter.flax_name in arrays]
+        for parameter in present:
+            part = parameter.to_torch(arrays[parameter.flax_name])
+            parts[parameter.torch_name][parameter.part] = part
+            if parameter.added is not None:
+                parts[parameter.added].setdefault(parameter.part, np.zeros_like(part))
+        return {name: np.concatenate([found[key] for key in sorted(found)]) for name, found in parts.items() if found}
 
 
-_BIAS = Parameter("bias", "bias", "c", "c")
-
-CONV_TRANSPOSE = LayerType((Parameter("weight", "kernel", "io*", "*io"), _BIAS))
-CONV = LayerType((Parameter("weight", "kernel", "oi*", "*io"), _BIAS))
-LINEAR = LayerType((Parameter("weight", "kernel", "oi", "io"), _BIAS))
-BATCH_NORM = LayerType(
-    (
-        Parameter("weight", "scale", "c", "c"),
-        _BIAS,
-        Parameter("running_mean", "mean", "c", "c"),
-        Parameter("running_var", "var", "c", "c"),
-    ),
-    torch_only=("num_batches_tracked",),
-)
+def _without(tensor: NDArray[Any], part: tuple[int, int], name: str) -> NDArray[Any]:
+    index, count = part
+    kept = tensor.copy()
+    lost = np.split(kept, count)[index]
+    if np.any(lost):
+        raise InexpressibleError(
+            f"part {index + 1} of {count} of {name} is not zero, and this Flax layer has no place for it"
+        )
+    return kept
 
 
-def reorder(array: NDArray[Any], axes: str, wanted: str) -> NDArray[Any]:
-    """`array`, laid out as `axes`, laid out as `wanted`, C-contiguous.
-
-    Raises ValueError if the array has not the axes that the layout names.
-    """
-    order = _order(array.ndim, axes, wanted)
-    # safetensors writes the bytes of an array that is not C-contiguous in the wrong order.
-    return np.ascontiguousarray(array.transpose(order))
-
-
-def reordered_shape(shape: tuple[int, ...], axes: str, wanted: str) -> tuple[int, ...]:
-    """The shape that `reorder` gives an array of `shape`."""
-    return tuple(shape[axis] for axis in _order(len(shape), axes, wanted))
-
-
-def _order(rank: int, axes: str, wanted: str) -> list[int]:
-    n_spatial = rank - len(axes.replace("*", ""))
-    if n_spatial < 0 or (n_spatial > 0) != ("*" in axes):
-        raise ValueError(f"an array of rank {rank} has not the axes {axes!r}")
-    spatial = "".join(chr(ord("A") + n) for n in range(n_spatial))
-    given = axes.replace("*", spatial)
-    return [given.index(letter) for letter in wanted.replace("*", spatial)]
+def _grouped(axes: str) -> set[str]:
+    """The axes that a layout joins into one."""
+    inside = "".join(piece.split(")")[0] + " " for piece in axes.split("(")[1:])
+    return set(inside.split())

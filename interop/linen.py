@@ -1,67 +1,170 @@
-"""State dicts into the variables of linen modules."""
+"""State dicts into the variables of linen modules, and out of them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import traverse_util
+from numpy.typing import NDArray
 
-import jax_tconv.linen
+from .export import export
+from .layer_types import is_known
+from .linen_paths import Paths, Place
+from .matching import Match, plan
+from .model import Hints, Layer, Slot, check_hints, make_layer, read_hints
+from .naming import Rename
+from .report import Report
 
-from .layouts import BATCH_NORM, CONV, CONV_TRANSPOSE, LINEAR, LayerType
-from .matching import Model, Rename, match
+# What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
+COLLECTIONS = ("params", "batch_stats")
 
-LAYER_TYPES: dict[type[nn.Module], LayerType] = {
-    jax_tconv.linen.ConvTranspose: CONV_TRANSPOSE,
-    nn.Conv: CONV,
-    nn.Dense: LINEAR,
-    nn.BatchNorm: BATCH_NORM,
-}
+
+@overload
+def linen_variables(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = ...,
+    match: Match = ...,
+    flatten: Mapping[str, tuple[int, ...]] | None = ...,
+    layouts: Mapping[str, str] | None = ...,
+    strict: bool = ...,
+    downcast: bool = ...,
+    dry_run: Literal[False] = ...,
+) -> dict[str, Any]: ...
+
+
+@overload
+def linen_variables(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = ...,
+    match: Match = ...,
+    flatten: Mapping[str, tuple[int, ...]] | None = ...,
+    layouts: Mapping[str, str] | None = ...,
+    strict: bool = ...,
+    downcast: bool = ...,
+    dry_run: Literal[True],
+) -> Report: ...
 
 
 def linen_variables(
-    module: nn.Module, state_dict: Mapping[str, Any], *example_inputs: Any, rename: Rename = None, strict: bool = True
-) -> dict[str, Any]:
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = None,
+    match: Match = "name",
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    strict: bool = True,
+    downcast: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Any] | Report:
     """The variables of a linen module, with the values of a PyTorch state dict.
 
-    A tensor `a.b.weight` fills the layer that linen names `a`, `b`. How it is laid out follows from the layer's type:
-    this library's ConvTranspose, Flax's Conv, Dense and BatchNorm. Each value takes the dtype of the variable it fills.
+    A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
+    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. All else is as in
+    `load_state_dict`. Each array has the dtype that the module gives it.
 
     Args:
       module: the module.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
       *example_inputs: what the module is called with; of arrays only the shape and dtype count, so
         `jax.ShapeDtypeStruct` will do.
-      rename: a mapping of name prefixes to what replaces them (the longest that fits is used), such as
-        `{"main.0.": "project."}`, or a function of a name.
-      strict: whether a missing or an unexpected key is an error, or a layer of another type; a wrong shape always is
-        one. Variables that are not filled keep what `module.init` gives them.
+      rename, match, flatten, layouts, downcast: as in `load_state_dict`.
+      strict: as in `load_state_dict`. Variables that are not filled keep what `module.init` gives them.
+      dry_run: whether to return the report in place of the variables, and raise nothing for what does not fit.
 
     Returns:
-      What `module.apply` takes: `{"params": ..., "batch_stats": ...}`.
+      What `module.apply` takes, `{"params": ..., "batch_stats": ...}`; a `Report` with `dry_run`.
 
     Raises:
-      StateDictError (a ValueError): what does not fit, all of it listed.
-      TypeError: `state_dict` is no mapping of tensors, `module` no linen module.
+      StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
+      TypeError, ValueError: an unusable argument.
 
     Example:
       >>> import jax, numpy as np
       >>> from jax_tconv import interop
       >>> from jax_tconv.linen import ConvTranspose
       >>> image = jax.ShapeDtypeStruct((1, 16, 16, 8), np.float32)
-      >>> state_dict = {"weight": np.ones((8, 4, 2, 2)), "bias": np.zeros(4)}
+      >>> state_dict = {"weight": np.ones((8, 4, 2, 2), "float32"), "bias": np.zeros(4, "float32")}
       >>> variables = interop.linen_variables(ConvTranspose(4, (2, 2), strides=2), state_dict, image)
       >>> variables["params"]["kernel"].shape
       (2, 2, 8, 4)
     """
+    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
+    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast)
+    if dry_run:
+        return planned.report
+    planned.check(strict)
+    values = {slot.place: jnp.asarray(value) for slot, value in planned.values()}
+    filled = values.keys() == shapes.keys()
+    variables = {} if filled else traverse_util.flatten_dict(_init(module, example_inputs, abstract=False))
+    return traverse_util.unflatten_dict(variables | values)
+
+
+def linen_state_dict(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = None,
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    num_batches_tracked: int | Mapping[str, Any] = 0,
+) -> dict[str, NDArray[Any]]:
+    """The PyTorch state dict of a linen module with these variables: the inverse of `linen_variables`.
+
+    Args:
+      module: the module.
+      variables: what `module.apply` takes.
+      *example_inputs: what the module is called with, as in `linen_variables`.
+      rename, flatten, layouts, num_batches_tracked: as in `state_dict`.
+
+    Returns:
+      A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes.
+
+    Raises:
+      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer of a type without a
+        rule.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import linen as nn
+      >>> from jax_tconv import interop
+      >>> module, image = nn.Sequential([nn.Conv(8, (5, 5)), nn.relu]), jnp.ones((1, 16, 16, 3))
+      >>> variables = module.init(jax.random.key(0), image)
+      >>> tensors = interop.linen_state_dict(module, variables, image)
+      >>> {name: tensor.shape for name, tensor in tensors.items()}
+      {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
+    """
+    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
+    if not isinstance(variables, Mapping):
+        raise TypeError(f"variables must be what module.init returns, got {type(variables).__name__}")
+    given = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
+    for place, leaf in shapes.items():
+        if place not in given or given[place].shape != leaf.shape:
+            found = given[place].shape if place in given else "none"
+            raise ValueError(f"variables must have {'.'.join(place)} of shape {leaf.shape}, got {found}")
+    return export(layers, given, rename, num_batches_tracked)
+
+
+def find_layers(
+    module: nn.Module, example_inputs: tuple[Any, ...], hints: Hints
+) -> tuple[dict[Place, Any], list[Layer[Place]]]:
+    """The shapes of the module's variables by their place, and its layers in the order in which they are defined."""
     if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a linen module, got {type(module).__name__}; for nnx there is load_state_dict")
-    layers: dict[tuple[str, ...], nn.Module] = {}
+        raise TypeError(
+            f"module must be a linen module, got {type(module).__name__}; for nnx there are load_state_dict and "
+            "state_dict"
+        )
+    called = Paths()
 
     def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        layers[context.module.path] = context.module
+        called.note(context.module)
         return call(*args, **kwargs)
 
     try:
@@ -71,22 +174,26 @@ def linen_variables(
         if example_inputs:
             raise
         raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+    arrays: dict[Place, dict[str, Slot[Place]]] = {}
+    for place, leaf in shapes.items():
+        if place[0] in COLLECTIONS:
+            path = _layer_path(place[1:-1], called.modules)
+            name = ".".join(place[1 + len(path) :])
+            arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
+    layers = []
+    for path in sorted(arrays, key=called.order):
+        paths, suffix = called.names(path)
+        layers.append(make_layer(paths, called.modules.get(path), arrays[path], hints, suffix))
+    check_hints(hints, layers)
+    return shapes, layers
 
-    found: Model[tuple[str, ...]] = Model()
-    paths = dict.fromkeys(place[1:-1] for place in shapes)
-    for path in paths:
-        arrays = {place[-1]: (leaf.shape, place) for place, leaf in shapes.items() if place[1:-1] == path}
-        layer = next((LAYER_TYPES[cls] for cls in type(layers.get(path)).__mro__ if cls in LAYER_TYPES), None)
-        if layer is not None:
-            found.add_layer(".".join(path), layer, arrays)
-        else:
-            found.add_unsupported(".".join(path), type(layers.get(path)), arrays)
-    values, _ = match(found, state_dict, rename, strict)
-    filled = values.keys() == shapes.keys()
-    variables = {} if filled else traverse_util.flatten_dict(_init(module, example_inputs, abstract=False))
-    for place, value in values.items():
-        variables[place] = jnp.asarray(value, shapes[place].dtype)
-    return traverse_util.unflatten_dict(variables)
+
+def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
+    """The outermost layer of a known type around an array, else the module that holds it."""
+    for n in range(len(path) + 1):
+        if is_known(modules.get(path[:n])):
+            return path[:n]
+    return path
 
 
 def _init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:

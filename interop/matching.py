@@ -1,135 +1,292 @@
-"""Which tensor of a state dict fills which array of a model, and what is wrong if they do not match."""
+"""Which tensor of a state dict fills which array of a model: the plan of a conversion, and its report."""
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Literal
 
+import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy's casting rules)
+import numpy as np
 from numpy.typing import NDArray
 
-from .layouts import LayerType, Parameter, reorder, reordered_shape
+from .layouts import InexpressibleError, Parameter
+from .model import Layer, Place, Slot
+from .naming import Rename, common_prefix, new_names
+from .order import renamed_by_order
+from .parametrizations import Source, SpectralShapeError, fold
+from .report import FAULTS, TOLERATED, Report, Row, StateDictError
 from .tensors import to_numpy
 
-Rename: TypeAlias = Mapping[str, str] | Callable[[str], str] | None
-Place = TypeVar("Place", bound=Hashable)
-
-
-class StateDictError(ValueError):
-    """A state dict that does not fit the model; the message lists every key at fault."""
+Match = Literal["name", "order"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Target(Generic[Place]):
-    """One array of a Flax model: the torch name that fills it, how it is laid out, and where it is."""
+class Filling(Generic[Place]):
+    """One array of the model and the tensors that make it."""
 
-    name: str
+    layer: Layer[Place]
     parameter: Parameter
-    shape: tuple[int, ...]
-    place: Place
+    slot: Slot[Place]
+    sources: Mapping[str, Source]
 
+    @property
+    def names(self) -> list[str]:
+        """The model's names for the tensors."""
+        return [source.name for source in self.sources.values()]
 
-@dataclasses.dataclass
-class Model(Generic[Place]):
-    """What a walk over a Flax model finds."""
-
-    targets: list[Target[Place]] = dataclasses.field(default_factory=list)
-    torch_only: set[str] = dataclasses.field(default_factory=set)
-    unsupported: list[str] = dataclasses.field(default_factory=list)
-
-    def add_unsupported(self, path: str, layer: type, arrays: Iterable[str]) -> None:
-        """Adds a layer that the table of layer types does not have."""
-        advice = f"; use jax_tconv's {layer.__name__}" if layer.__name__ == "ConvTranspose" else ""
-        self.unsupported.append(
-            f"{path or 'the model itself'}: {layer.__qualname__} ({', '.join(sorted(arrays))}){advice}"
-        )
-
-    def add_layer(self, path: str, layer: LayerType, arrays: Mapping[str, tuple[tuple[int, ...], Place]]) -> None:
-        """Adds the layer at `path`, whose Flax arrays have these shapes and places."""
-        for parameter in layer.parameters:
-            if parameter.flax_name in arrays:
-                shape, place = arrays[parameter.flax_name]
-                self.targets.append(Target(_join(path, parameter.torch_name), parameter, shape, place))
-        self.torch_only.update(_join(path, name) for name in layer.torch_only)
+    def value(self) -> NDArray[Any]:
+        """The array, laid out as Flax has it, in its dtype."""
+        axis = self.layer.type.spectral_axis if self.layer.type else 0
+        tensors = {name: source.load(axis) for name, source in self.sources.items()}
+        array = self.parameter.to_flax(tensors, self.slot.shape)
+        return array.astype(self.slot.dtype, copy=False)
 
 
 @dataclasses.dataclass(frozen=True)
-class Unmatched:
-    """The keys that were left over, as torch's `load_state_dict` returns them."""
+class Plan(Generic[Place]):
+    """What a conversion would do."""
 
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+    fillings: list[Filling[Place]]
+    report: Report
+
+    @property
+    def size(self) -> int:
+        """The bytes of the arrays that would be made."""
+        return sum(int(np.prod(filling.slot.shape)) * filling.slot.dtype.itemsize for filling in self.fillings)
+
+    def check(self, strict: bool) -> None:
+        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers."""
+        if any(row.status in FAULTS and (strict or row.status not in TOLERATED) for row in self.report.rows):
+            raise StateDictError(self.report)
+
+    def values(self, progress: bool = True) -> Iterator[tuple[Slot[Place], NDArray[Any]]]:
+        """Each array and its new value, made one at a time; a large conversion shows a progress bar on a terminal."""
+        fillings: Any = self.fillings
+        if progress and self.size > 2**28:
+            from rich.console import Console
+            from rich.progress import track
+
+            console = Console(stderr=True)
+            fillings = track(fillings, "converting", console=console, transient=True, disable=not console.is_terminal)
+        for filling in fillings:
+            yield filling.slot, filling.value()
 
 
-def match(
-    model: Model[Place], state_dict: Mapping[str, Any], rename: Rename, strict: bool
-) -> tuple[dict[Place, NDArray[Any]], Unmatched]:
-    """The new value of each of the model's arrays, laid out as Flax has it, and the keys left over.
+def plan(
+    layers: list[Layer[Place]],
+    state_dict: Mapping[str, Any],
+    *,
+    rename: Rename,
+    match: Match,
+    downcast: bool,
+    ordered: bool = True,
+) -> Plan[Place]:
+    """What each array of these layers is filled with, and the report on every tensor.
 
-    Raises StateDictError, listing everything at once, for a tensor of the wrong shape; and where `strict`, for a layer
-    of a type without a rule, a missing key or an unexpected one.
+    `ordered` says whether the layers are in the order in which they are defined or called.
     """
-    tensors = {name: to_numpy(name, value) for name, value in renamed(state_dict, rename).items()}
-    values: dict[Place, NDArray[Any]] = {}
-    misshapen = []
-    for target in model.targets:
-        if target.name in tensors:
-            tensor, parameter = tensors[target.name], target.parameter
-            wanted = reordered_shape(target.shape, parameter.flax_axes, parameter.torch_axes)
-            if tensor.shape == wanted:
-                values[target.place] = reorder(tensor, parameter.torch_axes, parameter.flax_axes)
-            else:
-                misshapen.append(f"{target.name} {tensor.shape}, where the model needs {wanted}")
-    names = {target.name for target in model.targets}
-    missing = [target.name for target in model.targets if target.name not in tensors]
-    unexpected = [name for name in tensors if name not in names and name not in model.torch_only]
-    faults = {"tensors of the wrong shape": misshapen}
-    if strict:
-        faults |= {
-            "layers of a type without a rule": model.unsupported,
-            "missing from the state dict": missing,
-            "unexpected in the state dict": unexpected,
+    if match not in ("name", "order"):
+        raise ValueError(f'match must be "name" or "order", got {match!r}')
+    matcher = _Matcher(layers, state_dict, rename, downcast)
+    if match == "order":
+        matcher.pair_by_order(ordered)
+    return matcher.plan()
+
+
+class _Matcher(Generic[Place]):
+    """The state of one matching: what has been claimed, and the rows so far."""
+
+    def __init__(self, layers: list[Layer[Place]], state_dict: Any, rename: Rename, downcast: bool):
+        self.layers, self.downcast = layers, downcast
+        self.rows: list[Row] = []
+        self.fillings: dict[Place, Filling[Place]] = {}
+        self.claimed: set[str] = set()
+        wanted = {
+            name
+            for layer in layers
+            if layer.type is not None
+            for torch_name in layer.type.torch_names
+            for spellings in layer.names(torch_name)
+            for name in spellings
         }
-    if any(faults.values()):
-        raise StateDictError(_message(faults, missing, unexpected))
-    return values, Unmatched(missing, unexpected)
+        tensors, origin = self._named(state_dict, rename, wanted)
+        self.sources, self.hints = fold(tensors, origin, wanted)
 
+    def _named(
+        self, state_dict: Any, rename: Rename, wanted: set[str]
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+        """The tensors under the model's names, and the checkpoint's names of those."""
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}; "
+                "a file is read with jax_tconv.interop.read"
+            )
+        arrays = {str(name): to_numpy(str(name), value) for name, value in state_dict.items()}
+        tensors: dict[str, NDArray[Any]] = {}
+        origin: dict[str, str] = {}
+        for name, new in new_names(arrays, rename, wanted).items():
+            if new is None:
+                self._add("dropped", name, (name,), arrays[name], note="renamed to None")
+            elif new in tensors:
+                note = f"{origin[new]} has that name as well"
+                self._add("ambiguous", new, (name,), arrays[name], note=note)
+            else:
+                tensors[new], origin[new] = arrays[name], name
+        return tensors, origin
 
-def renamed(state_dict: Mapping[str, Any], rename: Rename) -> dict[str, Any]:
-    """`state_dict` under the names that `rename` gives; TypeError for what is none, ValueError where two names meet."""
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(
-            f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}; "
-            "a file is read with jax_tconv.interop.read"
+    def pair_by_order(self, ordered: bool) -> None:
+        """Renames what the names alone do not match."""
+        others, taken = [], set()
+        for layer in self.layers:
+            found = {name for torch_name in _all_names(layer) for name in self._found(layer, torch_name)}
+            taken |= found
+            if not found:
+                others.append(layer)
+        left = {name: source for name, source in self.sources.items() if name not in taken}
+        renamed, problems = renamed_by_order(others, left, ordered)
+        for name, problem in problems.items():
+            source = self.sources.pop(name)
+            self._add("ambiguous", name, source.parts, source, note=problem)
+        self.sources = {
+            renamed.get(name, name): dataclasses.replace(source, name=renamed.get(name, name))
+            for name, source in self.sources.items()
+        }
+
+    def plan(self) -> Plan[Place]:
+        for layer in self.layers:
+            if layer.type is None:
+                path = ", ".join(slot.path for slot in layer.slots.values())
+                self.rows.append(Row("unsupported", layer.path, target=path, note=layer.problem))
+            for parameter, slot in layer.parameters():
+                self._fill(layer, parameter, slot)
+            for torch_name in layer.type.torch_only if layer.type else ():
+                for name in self._found(layer, torch_name):
+                    self._take("dropped", name, note="Flax has no use for it")
+        for name, source in self.sources.items():
+            if name not in self.claimed:
+                self._add("unexpected", name, source.parts, source, note=self.hints.get(name, ""))
+        return Plan(list(self.fillings.values()), Report(tuple(self.rows), self._advice()))
+
+    def _fill(self, layer: Layer[Place], parameter: Parameter, slot: Slot[Place]) -> None:
+        """Adds the filling of one array, or the row that says what is wrong with it."""
+        wanted = parameter.torch_shape(slot.shape)
+        assert layer.type is not None
+        assert wanted is not None
+        details: dict[str, Any] = {
+            "target": slot.path, "target_shape": slot.shape, "target_dtype": str(slot.dtype), "needed_shape": wanted
+        }  # fmt: skip
+        sources: dict[str, Source] = {}
+        faults: list[Row] = []
+        for torch_name in parameter.torch_names:
+            found = self._found(layer, torch_name)
+            if not found:
+                name = layer.names(torch_name)[0][-1]
+                faults.append(Row("missing", name, **details))
+                continue
+            source = sources[torch_name] = self.sources[found[0]]
+            self.claimed.update(found)
+            if source.shape != wanted:
+                hint = layer.type.hint if len(source.shape) == len(wanted) else ""
+                faults.append(self._row("misshapen", found[0], note=hint, **details))
+            elif not self.downcast and not np.can_cast(source.dtype, slot.dtype, "safe"):
+                faults.append(self._row("downcast", found[0], **details))
+            faults += self._repeated(found, layer, details)
+        if faults:
+            self.rows += faults
+            return
+        filling = Filling(layer, parameter, slot, sources)
+        try:
+            if parameter.without is not None or any(source.how == "spectral norm" for source in sources.values()):
+                filling.value()
+        except (InexpressibleError, SpectralShapeError) as error:
+            self.rows += [self._row("inexpressible", name, note=str(error), **details) for name in filling.names]
+            return
+        other = self.fillings.setdefault(slot.place, filling)
+        if other is filling:
+            self.rows.append(_loaded(filling))
+        elif np.array_equal(other.value(), filling.value(), equal_nan=slot.dtype.kind in "fc"):
+            self.rows += [
+                self._row("shared", name, note=f"the same array as {other.slot.path}") for name in filling.names
+            ]
+        else:
+            note = f"differs from {other.names[0]}, and the model shares the array"
+            self.rows += [self._row("ambiguous", name, note=note, **details) for name in filling.names]
+
+    def _repeated(self, found: list[str], layer: Layer[Place], details: Mapping[str, Any]) -> list[Row]:
+        """The other names of a shared layer: the same values again, or a fault."""
+        first = self.sources[found[0]]
+        axis = layer.type.spectral_axis if layer.type else 0
+        faults = []
+        for name in found[1:]:
+            other = self.sources[name]
+            same = other.shape == first.shape and np.array_equal(
+                other.load(axis), first.load(axis), equal_nan=first.dtype.kind in "fc"
+            )
+            if same:
+                if not any(row.status == "shared" and row.name == name for row in self.rows):
+                    self.rows.append(self._row("shared", name, note=f"the same layer as {found[0]}"))
+            else:
+                note = f"differs from {found[0]}, and the model shares the layer"
+                faults.append(self._row("ambiguous", name, note=note, **details))
+        return faults
+
+    def _found(self, layer: Layer[Place], torch_name: str) -> list[str]:
+        """The names under which the state dict has one of the layer's tensors, for each place that shares the layer."""
+        return [
+            next(name for name in spellings if name in self.sources)
+            for spellings in layer.names(torch_name)
+            if any(name in self.sources for name in spellings)
+        ]
+
+    def _take(self, status: str, name: str, **details: Any) -> None:
+        self.claimed.add(name)
+        self.rows.append(self._row(status, name, **details))
+
+    def _row(self, status: str, name: str, **details: Any) -> Row:
+        source = self.sources[name]
+        return Row(
+            status, name, source.parts, source_shape=source.shape, source_dtype=str(source.dtype),
+            exact=not source.how, **details,
+        )  # fmt: skip
+
+    def _add(self, status: str, name: str, parts: tuple[str, ...], tensor: Any, **details: Any) -> None:
+        self.rows.append(
+            Row(status, name, parts, source_shape=tuple(tensor.shape), source_dtype=str(tensor.dtype), **details)
         )
-    if rename is None:
-        return dict(state_dict)
-    if not callable(rename) and not isinstance(rename, Mapping):
-        raise TypeError(f"rename must be a mapping of prefixes or a function of a name, got {type(rename).__name__}")
-    result: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for name, value in state_dict.items():
-        new = rename(name) if callable(rename) else _replace_prefix(name, rename)
-        if new in sources:
-            raise ValueError(f"rename must keep names apart, but gives {new!r} to both {sources[new]!r} and {name!r}")
-        result[new], sources[new] = value, name
-    return result
+
+    def _advice(self) -> str:
+        names = {
+            status: [row.name for row in self.rows if row.status == status] for status in ("missing", "unexpected")
+        }
+        prefix = common_prefix(names["missing"], names["unexpected"])
+        if prefix is None:
+            return ""
+        return f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
 
 
-def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:
-    longest = max((prefix for prefix in prefixes if name.startswith(prefix)), key=len, default=None)
-    return name if longest is None else prefixes[longest] + name[len(longest) :]
+def _loaded(filling: Filling[Any]) -> Row:
+    """The row of an array that is filled."""
+    sources = list(filling.sources.values())
+    words = [f"{source.how} folded, comes back as a plain tensor" for source in sources if source.how]
+    if filling.parameter.added is not None:
+        words.append(f"summed, comes back as {sources[0].name} with {sources[1].name} zero")
+    if filling.parameter.rule:
+        words.append(filling.parameter.rule)
+    dtype = str(sources[0].dtype)
+    return Row(
+        "loaded",
+        sources[0].name,
+        tuple(part for source in sources for part in source.parts),
+        filling.slot.path,
+        sources[0].shape,
+        filling.slot.shape,
+        dtype,
+        str(filling.slot.dtype),
+        transform="; ".join(words),
+        exact=not any(source.how for source in sources)
+        and filling.parameter.added is None
+        and dtype == str(filling.slot.dtype),
+    )
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _message(faults: Mapping[str, list[str]], missing: list[str], unexpected: list[str]) -> str:
-    lines = ["the state dict does not fit the model, which is left unchanged"]
-    prefix = next((u.removesuffix(m) for m in missing for u in unexpected if u.endswith("." + m)), None)
-    if prefix:
-        lines.append(f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it")
-    for fault, items in faults.items():
-        if items:
-            lines.append(f"{fault} ({len(items)}):")
-            lines += [f"  {item}" for item in items]
-    return "\n".join(lines)
+def _all_names(layer: Layer[Any]) -> list[str]:
+    return [] if layer.type is None else [*layer.type.torch_names, *layer.type.torch_only]

@@ -1,48 +1,69 @@
-"""State dicts into nnx models."""
+"""State dicts into nnx models, and out of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from numpy.typing import NDArray
 
-import jax_tconv.nnx
+from .export import export
+from .layer_types import is_known
+from .matching import Match, plan
+from .model import Hints, Layer, Slot, check_hints, make_layer, read_hints
+from .naming import Rename
+from .report import Report
 
-from .layouts import BATCH_NORM, CONV, CONV_TRANSPOSE, LINEAR, LayerType
-from .matching import Model, Rename, Unmatched, match
-
-LAYER_TYPES: dict[type[nnx.Module], LayerType] = {
-    jax_tconv.nnx.ConvTranspose: CONV_TRANSPOSE,
-    nnx.Conv: CONV,
-    nnx.Linear: LINEAR,
-    nnx.BatchNorm: BATCH_NORM,
-}
+Variables = dict[int, nnx.Variable[Any]]
 
 
 def load_state_dict(
-    model: nnx.Module, state_dict: Mapping[str, Any], *, rename: Rename = None, strict: bool = True
-) -> Unmatched:
+    model: nnx.Module,
+    state_dict: Mapping[str, Any],
+    *,
+    rename: Rename = None,
+    match: Match = "name",
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    strict: bool = True,
+    downcast: bool = False,
+    dry_run: bool = False,
+) -> Report:
     """Fills an nnx model, in place, with the tensors of a PyTorch state dict.
 
     A tensor `a.b.0.weight` fills the layer at `model.a.b[0]`; the items of an `nnx.Sequential` and of a list count as
-    they do in torch. How it is laid out follows from the layer's type: this library's ConvTranspose, Flax's Conv,
-    Linear and BatchNorm. Each value takes the dtype of the array it fills, as in torch.
+    they do in torch, and the cell of an `nnx.RNN` as torch's one-layer LSTM or GRU. How a tensor is laid out follows
+    from the layer's type, never from its shape. Weight norm and spectral norm are folded. The prefixes `module.` and
+    `_orig_mod.`, which torch's wrappers leave, are taken off.
 
     Args:
-      model: the model; it is changed only if everything fits.
+      model: the model; it is changed only if everything fits. Of arrays only shapes and dtypes count, so
+        `nnx.eval_shape(lambda: Model(...))` will do.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
-      rename: a mapping of name prefixes to what replaces them (the longest that fits is used), such as
-        `{"module.": ""}`, or a function of a name.
-      strict: whether a missing or an unexpected key is an error, as in torch, or a layer of another type, which is
-        otherwise left as it is; a wrong shape always is one.
+      rename: what the model calls a tensor: a mapping of name prefixes to what replaces them (the longest that fits is
+        used) or of compiled regular expressions to their replacements, or a function of a name. None in a name's place
+        drops the tensor.
+      match: `"name"`, or `"order"` to pair the layers that no name matches by type, shape and order of definition;
+        what could be paired in two ways is an error. A model that went through `nnx.eval_shape`, `nnx.clone` or
+        `nnx.jit` has lost its order, and is paired by type and shape alone.
+      flatten: for each Linear that takes a flattened channels-last feature map, by its name, the map's shape
+        `(*spatial, channels)`: torch flattens the channels first.
+      layouts: for each array with several axes that a module of your own holds itself, by its name, its layout in torch
+        and in Flax, in the notation of einops, such as `"1 c h w -> 1 h w c"`.
+      strict: whether a missing, an unexpected or a misshapen tensor, or an array that has no rule, is an error.
+        Otherwise what fits is loaded, and the report tells what was not.
+      downcast: whether values may be rounded to the dtypes of the model, as float64 to float32.
+      dry_run: whether only to report; nothing is changed or raised for what does not fit.
 
     Returns:
-      `missing_keys` and `unexpected_keys`, under the renamed names.
+      The report, with every tensor and what became of it: `print` it. Among others it has `missing_keys` and
+      `unexpected_keys`, under the renamed names.
 
     Raises:
-      StateDictError (a ValueError): what does not fit, all of it listed.
-      TypeError: `state_dict` is no mapping of tensors, `model` no nnx model.
+      StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
+      TypeError, ValueError: an unusable argument.
 
     Example:
       >>> import numpy as np
@@ -50,46 +71,162 @@ def load_state_dict(
       >>> from jax_tconv import interop
       >>> from jax_tconv.nnx import ConvTranspose
       >>> model = nnx.Sequential(ConvTranspose(8, 4, (2, 2), strides=2, rngs=nnx.Rngs(0)), nnx.relu)
-      >>> state_dict = {"0.weight": np.ones((8, 4, 2, 2)), "0.bias": np.zeros(4)}
+      >>> state_dict = {"0.weight": np.ones((8, 4, 2, 2), "float32"), "0.bias": np.zeros(4, "float32")}
       >>> interop.load_state_dict(model, state_dict)
-      Unmatched(missing_keys=[], unexpected_keys=[])
+      Report(loaded=2)
     """
-    if not isinstance(model, nnx.Module):
-        raise TypeError(f"model must be an nnx model, got {type(model).__name__}; for linen there is linen_variables")
-    variables: dict[int, nnx.Variable[Any]] = {}
-    found: Model[int] = Model()
-    for path, module in nnx.iter_modules(model):
-        arrays = {name: value for name, value in vars(module).items() if _holds_weights(value)}
-        layer = next((LAYER_TYPES[cls] for cls in type(module).__mro__ if cls in LAYER_TYPES), None)
-        if layer is not None:
-            variables |= {id(variable): variable for variable in arrays.values()}
-            shapes = {name: (tuple(variable.shape), id(variable)) for name, variable in arrays.items()}
-            found.add_layer(_torch_path(model, path), layer, shapes)
-        elif arrays:
-            found.add_unsupported(_torch_path(model, path), type(module), arrays)
-    values, unmatched = match(found, state_dict, rename, strict)
-    converted = {place: _like(variables[place].get_value(), value) for place, value in values.items()}
-    for place, value in converted.items():
+    hints = read_hints(flatten, layouts)
+    layers, variables = find_layers(model, hints)
+    planned = plan(
+        layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=_keeps_definition_order(model)
+    )
+    if dry_run:
+        return planned.report
+    planned.check(strict)
+    values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in planned.values()}
+    for place, value in values.items():
         variables[place].set_value(value)
-    return unmatched
+    return planned.report
 
 
-def _holds_weights(value: Any) -> bool:
-    return isinstance(value, nnx.Param | nnx.BatchStat)
+def state_dict(
+    model: nnx.Module,
+    *,
+    rename: Rename = None,
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    num_batches_tracked: int | Mapping[str, Any] = 0,
+) -> dict[str, NDArray[Any]]:
+    """The PyTorch state dict of an nnx model: the inverse of `load_state_dict`.
+
+    `torch_module.load_state_dict(interop.to_torch(interop.state_dict(model)))` takes it. Each value comes back bit for
+    bit; a weight that was folded from weight norm or spectral norm comes back as a plain weight, and where torch has
+    two biases for Flax's one, the first has the sum and the second is zero.
+
+    Args:
+      model: the model.
+      rename: what torch calls a tensor, from the model's name for it; as in `load_state_dict`, the other way.
+      flatten, layouts: as in `load_state_dict`.
+      num_batches_tracked: BatchNorm's counter, which Flax has not: for all layers, or by the tensors' names, such as
+        the state dict that was loaded.
+
+    Returns:
+      A dict of names to numpy arrays, in torch's names, layouts and order, and the model's dtypes.
+
+    Raises:
+      TypeError, ValueError: an unusable argument, or a layer of a type without a rule.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jax_tconv import interop
+      >>> model = nnx.Sequential(nnx.Conv(3, 8, (5, 5), rngs=nnx.Rngs(0)), nnx.relu)
+      >>> {name: tensor.shape for name, tensor in interop.state_dict(model).items()}
+      {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
+    """
+    layers, variables = find_layers(model, read_hints(flatten, layouts))
+    arrays = {place: variable.get_value() for place, variable in variables.items()}
+    return export(layers, arrays, rename, num_batches_tracked)
+
+
+def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Variables]:
+    """The model's layers, in the order in which they are defined, and its variables by their identity."""
+    if not isinstance(model, nnx.Module):
+        raise TypeError(
+            f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
+            "linen_state_dict"
+        )
+    places: dict[int, list[tuple[str, ...]]] = {}
+    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]]]] = {}
+    within: list[tuple[str, ...]] = []
+    for path, torch_path, module in _walk(model, (), (), ()):
+        if within and path[: len(within[-1])] == within[-1]:
+            continue  # a part of the layer before
+        within = [path] if is_known(module) else []
+        if arrays := _arrays(module):
+            places.setdefault(id(module), []).append(torch_path)
+            found.setdefault(id(module), (module, path, arrays))
+    layers = []
+    for key, (module, path, arrays) in found.items():
+        slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
+        suffix = "_l0" if places[key][0][-1:] == (_CELL,) else ""
+        paths = tuple((".".join(name for name in names if name != _CELL),) for names in places[key])
+        layers.append(make_layer(paths, module, slots, hints, suffix))
+    check_hints(hints, layers)
+    return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
+
+
+def _keeps_definition_order(model: nnx.Module) -> bool:
+    """Whether the layers come in the order in which the model's code defines them.
+
+    What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
+    sorted by name, those of nnx's own among them.
+    """
+    modules = [module for _, _, module in _walk(model, (), (), ())]
+    named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
+    return all(list(vars(module)) != sorted(vars(module)) for module in named)
+
+
+def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
+    """What torch may call each module of the model, by its identity."""
+    names: dict[int, tuple[str, ...]] = {}
+    for _, torch_path, module in _walk(model, (), (), ()):
+        name = ".".join(name for name in torch_path if name != _CELL)
+        names[id(module)] = (*names.get(id(module), ()), name)
+    return names
+
+
+# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
+_CELL = "<cell>"
+
+
+def _walk(
+    node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
+    """Every module at every place where the model has it, in order of definition: its paths in Flax and in torch."""
+    if id(node) in above:
+        return
+    if isinstance(node, nnx.Module):
+        yield path, torch_path, node
+    for key, child in _children(node).items():
+        yield from _walk(child, (*path, str(key)), _step(node, torch_path, key), (*above, id(node)))
+
+
+def _children(node: Any) -> dict[Any, Any]:
+    """The modules, lists and dicts that a node holds, in order of definition."""
+    children = dict(nnx.iter_children(node, graph=True))
+    defined = {name: n for n, name in enumerate(vars(node))}
+    # A list's items have numbers, which are in order.
+    nodes = {key: children[key] for key in sorted(children, key=lambda key: defined.get(key, -1))}
+    return {k: n for k, n in nodes.items() if isinstance(n, nnx.Pytree) and not isinstance(n, nnx.Variable)}
+
+
+def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
+    """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
+    if not is_known(module):
+        return _own(module)
+    return {
+        ".".join(map(str, (*inner, name))): variable
+        for inner, child in nnx.iter_modules(module, graph=True)
+        for name, variable in _own(child).items()
+    }
+
+
+def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
+    """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
+    if isinstance(node, nnx.Sequential) and key == "layers":
+        return torch_path
+    return (*torch_path, _CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
+
+
+def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
+
+
+def _slot(path: str, variable: nnx.Variable[Any]) -> Slot[int]:
+    return Slot(tuple(variable.shape), np.dtype(variable.dtype), path, id(variable))
 
 
 def _like(old: Any, value: Any) -> jax.Array:
-    """`value` with the dtype, and on the devices, of the array it replaces."""
-    array = jnp.asarray(value, old.dtype)
+    """`value` on the devices of the array that it replaces."""
+    array = jnp.asarray(value)
     return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) else array
-
-
-def _torch_path(model: nnx.Module, path: tuple[Any, ...]) -> str:
-    """The layer's path as torch would write it: without the attribute in which an nnx.Sequential keeps its items."""
-    names: list[str] = []
-    node: Any = model
-    for key in path:
-        if not (isinstance(node, nnx.Sequential) and key == "layers"):
-            names.append(str(key))
-        node = getattr(node, key) if isinstance(key, str) else node[key]
-    return ".".join(names)

@@ -1,26 +1,78 @@
-"""Tensors of any library as numpy arrays."""
+"""Tensors of any library as numpy arrays, and numpy arrays as torch tensors."""
 
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from .torch_tensors import DTYPES
+
 
 def to_numpy(name: str, value: Any) -> NDArray[Any]:
-    """`value` as a numpy array of the same dtype; TypeError, naming `name`, if it is no array.
+    """`value` as a numpy array of the same dtype; TypeError, naming `name`, if there is none.
 
-    Torch tensors and Parameters may be on any device, require a gradient, and be bfloat16.
+    Torch tensors and Parameters may be on any device, require a gradient, and be bfloat16 or float8.
     """
     torch = sys.modules.get("torch")  # a torch tensor cannot be here without torch
     if torch is not None and isinstance(value, torch.Tensor):
-        tensor = value.detach().cpu().resolve_conj().resolve_neg()
-        if tensor.dtype == torch.bfloat16:  # numpy has no such dtype, and torch no way to another's
-            return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-        return tensor.numpy()
+        return _torch_to_numpy(torch, name, value)
     if not hasattr(value, "shape") or not hasattr(value, "dtype"):
         nested = "; pass that dict itself, or read the file with entry=" if isinstance(value, Mapping) else ""
         raise TypeError(f"{name} must be an array or a torch tensor, got {type(value).__name__}{nested}")
     return np.asarray(value)
+
+
+def to_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A state dict as torch tensors, for `torch_module.load_state_dict` or `torch.save`.
+
+    Args:
+      state_dict: names to arrays, of numpy, JAX or torch.
+
+    Returns:
+      A dict of the same names to torch tensors on the CPU, bit for bit the same, each a copy.
+
+    Raises:
+      ImportError: torch is not installed.
+      TypeError: a value is no array, or of a dtype that torch has not.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_tconv import interop
+      >>> interop.to_torch({"weight": np.ones((8, 4, 2, 2), "float32")})["weight"].shape  # doctest: +SKIP
+      torch.Size([8, 4, 2, 2])
+    """
+    return {name: torch_tensor(name, np.array(to_numpy(name, value), order="C")) for name, value in state_dict.items()}
+
+
+def torch_tensor(name: str, array: NDArray[Any]) -> Any:
+    """A torch tensor over a contiguous array's memory; TypeError, naming `name`, if torch has no such dtype."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("torch tensors need torch; install it with: pip install 'jax_tconv[torch]'") from error
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.name not in DTYPES:
+        raise TypeError(f"{name} is {array.dtype.name}, which torch has no type for")
+    if array.dtype.isbuiltin == 1:
+        return torch.from_numpy(array)
+    same_size = np.int16 if array.dtype.itemsize == 2 else np.uint8  # torch takes none of ml_dtypes' arrays
+    return torch.from_numpy(array.view(same_size)).view(getattr(torch, array.dtype.name))
+
+
+def _torch_to_numpy(torch: Any, name: str, tensor: Any) -> NDArray[Any]:
+    if tensor.is_quantized:
+        raise TypeError(f"{name} must be a plain tensor, got a quantized one; pass its .dequantize()")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got one of layout {tensor.layout}; pass its .to_dense()")
+    if tensor.is_meta:
+        raise TypeError(f"{name} must have values, and is on the meta device, where tensors have none")
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise TypeError(f"{name} is {dtype}, which numpy has no type for; pass it converted with .to(...)")
+    if DTYPES[dtype].isbuiltin == 1:
+        return tensor.numpy()
+    same_size = torch.int16 if tensor.dtype.itemsize == 2 else torch.uint8  # torch makes none of ml_dtypes' arrays
+    return tensor.view(same_size).numpy().view(DTYPES[dtype])

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from jax_tconv import interop
-from jax_tconv.interop.layouts import BATCH_NORM, CONV, CONV_TRANSPOSE, LINEAR, reorder
 
 WEIGHT = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 
@@ -58,20 +57,8 @@ def test_torch_tensors_and_parameters():
     np.testing.assert_array_equal(interop.kernel_from_torch(conjugate), interop.kernel_from_torch(WEIGHT - 1j))
 
 
-def test_square_kernels_by_type_not_by_shape():
-    # Four equal axes: only the type says which is which.
-    weight = np.random.default_rng(0).standard_normal((3, 3, 3, 3))
-    transposed, plain = (
-        reorder(weight, t.parameters[0].torch_axes, t.parameters[0].flax_axes) for t in (CONV_TRANSPOSE, CONV)
-    )
-    assert transposed[0, 1, 2, 0] == weight[2, 0, 0, 1]
-    assert plain[0, 1, 2, 0] == weight[0, 2, 0, 1]
-
-
-@pytest.mark.parametrize("layer", [CONV_TRANSPOSE, CONV, LINEAR, BATCH_NORM])
-def test_every_layout_reverses(layer):
-    for parameter in layer.parameters:
-        rank = 4 if "*" in parameter.torch_axes else len(parameter.torch_axes)
-        array = np.arange(np.prod((2, 3, 4, 5)[:rank])).reshape((2, 3, 4, 5)[:rank])
-        there = reorder(array, parameter.torch_axes, parameter.flax_axes)
-        assert reorder(there, parameter.flax_axes, parameter.torch_axes).tolist() == array.tolist()
+def test_flax_kernels_are_turned_as_flax_applies_them():
+    kernel = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    for r, c, i, o in np.ndindex(*kernel.shape):
+        assert interop.kernel_from_flax(kernel)[1 - r, 2 - c, i, o] == kernel[r, c, i, o]
+        assert interop.kernel_from_flax(kernel, transpose_kernel=True)[r, c, o, i] == kernel[r, c, i, o]

@@ -1,0 +1,158 @@
+"""A Flax model as conversion sees it: its layers in order, their types, and where their arrays are."""
+
+import dataclasses
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from .layer_types import UnsupportedLayerError, after_flatten, layer_type
+from .layouts import LayerType, Parameter, Shape
+
+Place = TypeVar("Place", bound=Hashable)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot(Generic[Place]):
+    """One array of a Flax layer: its shape and dtype, what Flax calls it, and how to find it again."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    path: str
+    place: Place
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer(Generic[Place]):
+    """A layer that holds arrays.
+
+    Attributes:
+      paths: what torch may call it; several for a layer that the model shares, and for each of them the spellings it
+        may have, the most literal first.
+      type: its type; None where it has none, and then `problem` says why.
+      slots: its arrays, by their names within the layer.
+      suffix: what torch puts behind the names of its tensors.
+    """
+
+    paths: tuple[tuple[str, ...], ...]
+    type: LayerType | None
+    slots: Mapping[str, Slot[Place]]
+    problem: str = ""
+    suffix: str = ""
+
+    @property
+    def path(self) -> str:
+        """The name under which torch knows it first."""
+        return self.paths[0][-1]
+
+    def parameters(self) -> Iterator[tuple[Parameter, Slot[Place]]]:
+        """The layer's arrays that its type describes."""
+        if self.type is not None:
+            for parameter in self.type.parameters:
+                if parameter.flax_name in self.slots:
+                    yield parameter, self.slots[parameter.flax_name]
+
+    def names(self, torch_name: str) -> tuple[tuple[str, ...], ...]:
+        """What torch may call one of its tensors, as `paths`."""
+        return tuple(tuple(join(path, torch_name + self.suffix) for path in spellings) for spellings in self.paths)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hints:
+    """What the caller knows and the model does not tell.
+
+    Attributes:
+      flatten: for a layer that takes a flattened feature map, by its name, the map's shape `(*spatial, channels)`.
+      layouts: for an array of a module of no known type, by its name, its layouts in torch and in Flax.
+    """
+
+    flatten: Mapping[str, Shape]
+    layouts: Mapping[str, tuple[str, str]]
+
+
+def make_layer(
+    paths: tuple[tuple[str, ...], ...],
+    module: Any,
+    slots: Mapping[str, Slot[Place]],
+    hints: Hints,
+    suffix: str = "",
+) -> Layer[Place]:
+    """The layer of this module; where it has no type, or arrays that its type knows nothing of, it says so."""
+    shapes = {name: slot.shape for name, slot in slots.items()}
+    name = type(module).__name__
+    try:
+        kind = layer_type(module, shapes) or _own_arrays(paths, shapes, hints)
+        for spelling in (spelling for spellings in paths for spelling in spellings):
+            if spelling in hints.flatten:
+                kind = after_flatten(kind, hints.flatten[spelling])
+    except UnsupportedLayerError as error:
+        return Layer(paths, None, slots, f"{name}: {error}")
+    known = {parameter.flax_name: parameter for parameter in kind.parameters}
+    strange = sorted(slots.keys() - known.keys())
+    if strange:
+        return Layer(
+            paths, None, slots, f"{name} has arrays that the table of layer types has not: {', '.join(strange)}"
+        )
+    for array, slot in slots.items():
+        if known[array].torch_shape(slot.shape) is None:
+            axes = known[array].flax_axes
+            return Layer(paths, None, slots, f"{name}'s {array} has shape {slot.shape}, not the axes {axes!r}")
+    return Layer(paths, kind, slots, "", suffix)
+
+
+def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
+    """The arrays that a module of no known type holds itself: vectors as they are, others as the caller says."""
+    parameters = []
+    for array, shape in shapes.items():
+        names = [join(spelling, array) for spellings in paths for spelling in spellings]
+        rule = next((hints.layouts[name] for name in names if name in hints.layouts), None)
+        if rule is None and len(shape) > 1:
+            axes = " ".join("abcdefgh"[: len(shape)])
+            raise UnsupportedLayerError(
+                f"its array {array}, {shape}, belongs to no known type of layer; say how PyTorch lays it out, as in "
+                f"layouts={{{names[-1]!r}: '{axes} -> {axes}'}}"
+            )
+        torch_axes, flax_axes = ("...", "...") if rule is None else rule
+        parameters.append(Parameter(array, array, torch_axes, flax_axes))
+    return LayerType("arrays", tuple(parameters))
+
+
+def read_hints(flatten: Mapping[str, Any] | None, layouts: Mapping[str, str] | None) -> Hints:
+    """The two arguments, checked."""
+    form = "flatten must be a mapping of a layer's name to the shape (*spatial, channels) that it takes flattened"
+    if not isinstance(flatten, Mapping | None):
+        raise TypeError(f"{form}, got {type(flatten).__name__}")
+    shapes = {}
+    for name, shape in (flatten or {}).items():
+        if (
+            not isinstance(shape, tuple | list)
+            or len(shape) < 2
+            or not all(isinstance(n, int) and n > 0 for n in shape)
+        ):
+            raise ValueError(f"{form}; for {name!r} got {shape!r}")
+        shapes[name] = tuple(shape)
+    form = "layouts must be a mapping of an array's name to how it is laid out in both, as in 'c h w -> h w c'"
+    if not isinstance(layouts, Mapping | None):
+        raise TypeError(f"{form}, got {type(layouts).__name__}")
+    rules = {}
+    for name, rule in (layouts or {}).items():
+        sides = rule.split("->") if isinstance(rule, str) else []
+        if len(sides) != 2 or set(sides[0].split()) - {"1"} != set(sides[1].split()) - {"1"}:
+            raise ValueError(f"{form}; for {name!r} got {rule!r}")
+        rules[name] = (sides[0].strip(), sides[1].strip())
+    return Hints(shapes, rules)
+
+
+def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
+    """Raises ValueError for a hint about something that the model has not."""
+    paths = {spelling: layer for layer in layers for spellings in layer.paths for spelling in spellings}
+    arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
+    for argument, names, known in (("flatten", hints.flatten, paths), ("layouts", hints.layouts, arrays)):
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{argument} names {name!r}, which the model has not")
+
+
+def join(path: str, name: str) -> str:
+    """A tensor's name within a module at `path`."""
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,169 @@
+"""What became of every tensor and every array: the table that a conversion returns, or raises."""
+
+import dataclasses
+import io
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Shape = tuple[int, ...]
+
+# What can be wrong, and what to say about it, in the order in which it is told.
+FAULTS = {
+    "unsupported": "layers of a type without a rule",
+    "misshapen": "tensors of the wrong shape",
+    "ambiguous": "tensors of which more than one could be meant",
+    "inexpressible": "tensors that Flax has no place for",
+    "downcast": "tensors whose dtype the model's cannot hold (downcast=True rounds them)",
+    "missing": "missing from the state dict",
+    "unexpected": "unexpected in the state dict",
+}
+# With `strict=False` these are left out; the others would make wrong numbers.
+TOLERATED = ("unsupported", "misshapen", "missing", "unexpected")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One tensor and the array it fills, or why it fills none.
+
+    Attributes:
+      status: "loaded"; "shared", for the same values under another name; "dropped", for what Flax has no use for or
+        `rename` gives None for; or a fault: "unsupported", "misshapen", "ambiguous", "inexpressible", "downcast",
+        "missing", "unexpected".
+      name: the torch name of the tensor in the model's terms, after renaming.
+      source: its names in the checkpoint, several if it was folded or summed; empty if it is missing.
+      target: the Flax array's path; None if there is none.
+      source_shape, target_shape, source_dtype, target_dtype: None where there is no tensor or no array.
+      needed_shape: the shape that the tensor must have to fill the array.
+      transform: how the one becomes the other, layouts in einops' notation.
+      exact: whether exporting gives back the tensor bit for bit under its own name; a folded or summed one comes back
+        in plain form.
+      note: the reason, or what to do.
+    """
+
+    status: str
+    name: str
+    source: tuple[str, ...] = ()
+    target: str | None = None
+    source_shape: Shape | None = None
+    target_shape: Shape | None = None
+    source_dtype: str | None = None
+    target_dtype: str | None = None
+    needed_shape: Shape | None = None
+    transform: str = ""
+    exact: bool = True
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of every tensor of a state dict and every array of a model; `print` it for a table.
+
+    Attributes:
+      rows: one for each tensor and the array that it fills, in the model's order, then what is left over.
+      advice: what else there is to say, such as a prefix that all names have.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jax_tconv import interop
+      >>> layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+      >>> report = interop.load_state_dict(layer, {"weight": np.ones((3, 2), "float32")}, strict=False)
+      >>> report
+      Report(loaded=1, missing=1)
+      >>> report.ok, report.missing_keys
+      (False, ['bias'])
+    """
+
+    rows: tuple[Row, ...]
+    advice: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(row.status in FAULTS for row in self.rows)
+
+    @property
+    def missing_keys(self) -> list[str]:
+        """Names that the model needs and the state dict has not, as torch's `load_state_dict` returns them."""
+        return self._names("missing")
+
+    @property
+    def unexpected_keys(self) -> list[str]:
+        """Names that the state dict has and the model does not, after renaming."""
+        return self._names("unexpected")
+
+    def with_status(self, status: str) -> list[Row]:
+        """The rows of one status, such as "misshapen"."""
+        return [row for row in self.rows if row.status == status]
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """The rows as plain dicts, for JSON or a data frame."""
+        return [dataclasses.asdict(row) for row in self.rows]
+
+    def faults(self) -> str:
+        """All that is wrong, a paragraph for each kind; empty if nothing is."""
+        lines = [self.advice] if self.advice else []
+        for status, words in FAULTS.items():
+            items = list(dict.fromkeys(_fault(row) for row in self.with_status(status)))
+            if items:
+                lines += [f"{words} ({len(items)}):", *(f"  {item}" for item in items)]
+        return "\n".join(lines)
+
+    def _names(self, status: str) -> list[str]:
+        return list(dict.fromkeys(row.name for row in self.with_status(status)))
+
+    def __repr__(self) -> str:
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row.status] = counts.get(row.status, 0) + 1
+        return f"Report({', '.join(f'{status}={n}' for status, n in counts.items())})"
+
+    def __str__(self) -> str:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how"):
+            table.add_column(heading, no_wrap=True)
+        for row in self.rows:
+            source = " + ".join(row.source) or row.name
+            how = "; ".join(words for words in (row.transform, row.note) if words)
+            cells = (
+                row.status, source, _shape(row.source_shape), row.source_dtype or "", row.target or "",
+                _shape(row.target_shape), row.target_dtype or "", how,
+            )  # fmt: skip
+            table.add_row(*(Text(cell) for cell in cells))
+        return render(table)
+
+
+class StateDictError(ValueError):
+    """A state dict that does not fit the model: the message lists all that is wrong, `report` has every tensor."""
+
+    def __init__(self, report: Report, consequence: str = "the model is left unchanged"):
+        super().__init__(f"the state dict does not fit the model ({consequence})\n{report.faults()}")
+        self.report = report
+
+
+def render(table: Table) -> str:
+    """A table as text, as wide as its cells are."""
+    console = Console(file=io.StringIO(), width=10_000, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip())
+
+
+def _shape(shape: Shape | None) -> str:
+    return "" if shape is None else str(shape)
+
+
+def _fault(row: Row) -> str:
+    """What is wrong with one row, in a line."""
+    words = row.name or row.target or "the model itself"
+    if row.status == "misshapen":
+        words += f" {row.source_shape}, where the model needs {row.needed_shape}"
+    if row.status == "downcast":
+        words += f" {row.source_dtype}, where the model has {row.target_dtype}"
+    if row.source and row.source != (row.name,):
+        words += f" (from {' + '.join(row.source)})"
+    return f"{words}: {row.note}" if row.note else words
