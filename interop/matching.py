@@ -1,7 +1,7 @@
-"""Which tensor of a state dict fills which array of a model: the plan of a conversion, and its report."""
+"""Which tensor of a state dict fills which array of a model, and what is said of the others."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, Literal
 
 import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy's casting rules)
@@ -13,62 +13,11 @@ from .model import Layer, Place, Slot
 from .naming import Rename, common_prefix, new_names
 from .order import renamed_by_order
 from .parametrizations import Source, SpectralShapeError, fold
-from .report import FAULTS, TOLERATED, Report, Row, StateDictError
+from .plan import Filling, Plan
+from .report import Report, Row
 from .tensors import to_numpy
 
 Match = Literal["name", "order"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Filling(Generic[Place]):
-    """One array of the model and the tensors that make it."""
-
-    layer: Layer[Place]
-    parameter: Parameter
-    slot: Slot[Place]
-    sources: Mapping[str, Source]
-
-    @property
-    def names(self) -> list[str]:
-        """The model's names for the tensors."""
-        return [source.name for source in self.sources.values()]
-
-    def value(self) -> NDArray[Any]:
-        """The array, laid out as Flax has it, in its dtype."""
-        axis = self.layer.type.spectral_axis if self.layer.type else 0
-        tensors = {name: source.load(axis) for name, source in self.sources.items()}
-        array = self.parameter.to_flax(tensors, self.slot.shape)
-        return array.astype(self.slot.dtype, copy=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan(Generic[Place]):
-    """What a conversion would do."""
-
-    fillings: list[Filling[Place]]
-    report: Report
-
-    @property
-    def size(self) -> int:
-        """The bytes of the arrays that would be made."""
-        return sum(int(np.prod(filling.slot.shape)) * filling.slot.dtype.itemsize for filling in self.fillings)
-
-    def check(self, strict: bool) -> None:
-        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers."""
-        if any(row.status in FAULTS and (strict or row.status not in TOLERATED) for row in self.report.rows):
-            raise StateDictError(self.report)
-
-    def values(self, progress: bool = True) -> Iterator[tuple[Slot[Place], NDArray[Any]]]:
-        """Each array and its new value, made one at a time; a large conversion shows a progress bar on a terminal."""
-        fillings: Any = self.fillings
-        if progress and self.size > 2**28:
-            from rich.console import Console
-            from rich.progress import track
-
-            console = Console(stderr=True)
-            fillings = track(fillings, "converting", console=console, transient=True, disable=not console.is_terminal)
-        for filling in fillings:
-            yield filling.slot, filling.value()
 
 
 def plan(
@@ -202,7 +151,7 @@ class _Matcher(Generic[Place]):
             return
         other = self.fillings.setdefault(slot.place, filling)
         if other is filling:
-            self.rows.append(_loaded(filling))
+            self.rows.append(filling.row())
         elif np.array_equal(other.value(), filling.value(), equal_nan=slot.dtype.kind in "fc"):
             self.rows += [
                 self._row("shared", name, note=f"the same array as {other.slot.path}") for name in filling.names
@@ -261,31 +210,6 @@ class _Matcher(Generic[Place]):
         if prefix is None:
             return ""
         return f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
-
-
-def _loaded(filling: Filling[Any]) -> Row:
-    """The row of an array that is filled."""
-    sources = list(filling.sources.values())
-    words = [f"{source.how} folded, comes back as a plain tensor" for source in sources if source.how]
-    if filling.parameter.added is not None:
-        words.append(f"summed, comes back as {sources[0].name} with {sources[1].name} zero")
-    if filling.parameter.rule:
-        words.append(filling.parameter.rule)
-    dtype = str(sources[0].dtype)
-    return Row(
-        "loaded",
-        sources[0].name,
-        tuple(part for source in sources for part in source.parts),
-        filling.slot.path,
-        sources[0].shape,
-        filling.slot.shape,
-        dtype,
-        str(filling.slot.dtype),
-        transform="; ".join(words),
-        exact=not any(source.how for source in sources)
-        and filling.parameter.added is None
-        and dtype == str(filling.slot.dtype),
-    )
 
 
 def _all_names(layer: Layer[Any]) -> list[str]:

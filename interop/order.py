@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .layer_types import LAYER_TYPES
+from .layouts import LayerType, Shape
 from .model import Layer, join
 from .parametrizations import Source
 
 # A layer within torch's attention, whose tensors belong to the layer around it.
 _WITHIN = {"out_proj": ("in_proj_weight", "q_proj_weight")}
 Group = dict[str, Source]
+Tensors = frozenset[tuple[str, Shape | None]]
+_TORCH_ONLY = {name for kind in LAYER_TYPES.values() if isinstance(kind, LayerType) for name in kind.torch_only}
 
 
 def renamed_by_order(
@@ -22,27 +26,29 @@ def renamed_by_order(
 
     Returns the new name for each tensor that was paired, and for the others of layers that could be meant, why not.
     """
-    groups = {
-        name: group
-        for name, group in _groups(sources).items()
-        if any(_fits(layer, group) for layer in layers) or _could_be_a_layer(group, layers)
-    }
     wanted = [layer for layer in layers if layer.type is not None]
-    names = list(groups)
-    options = [[name for name in names if _fits(layer, groups[name])] for layer in wanted]
-    pairs = _in_order(wanted, names, options) if ordered else None
+    fits = [_tensors(layer) for layer in wanted]
+    kinds = {frozenset(name for name, _ in tensors) for tensors in fits}
+    # What has the names of some layer's tensors could be one, whatever its shapes; what has not is left alone.
+    groups = {name: group for name, group in _groups(sources).items() if any(names <= group.keys() for names in kinds)}
+    found = [_shapes(group) for group in groups.values()]
     problems: dict[str, str] = {}
-    if pairs is None:
+    if ordered and fits == found:
+        pairs = dict(zip(groups, wanted, strict=True))
+        problems = _exchangeable(pairs)
+    else:
         pairs = {}
         lost = "" if ordered else " (a model from nnx.eval_shape, clone or jit has lost its order)"
-        for layer, found in zip(wanted, options, strict=True):
-            rivals = [other.path for other, others in zip(wanted, options, strict=True) if set(found) & set(others)]
-            if len(found) == 1 and len(rivals) == 1:
-                pairs[found[0]] = layer
-            else:
-                problems |= {name: f"could fill {_listed(rivals)}{lost}: say which with rename" for name in found}
-    else:
-        problems = _exchangeable(pairs)
+        candidates: dict[Tensors, list[Layer[Any]]] = {}
+        for layer, tensors in zip(wanted, fits, strict=True):
+            candidates.setdefault(tensors, []).append(layer)
+        for name, shapes in zip(groups, found, strict=True):
+            rivals = candidates.get(shapes, [])
+            if len(rivals) == 1 and found.count(shapes) == 1:
+                pairs[name] = rivals[0]
+            elif rivals:
+                paths = _listed([layer.path for layer in rivals])
+                problems[name] = f"could fill {paths}{lost}: say which with rename"
     renamed = {
         source.name: join(layer.path, torch_name + layer.suffix)
         for name, layer in pairs.items()
@@ -65,33 +71,17 @@ def _groups(sources: Mapping[str, Source]) -> dict[str, Group]:
     return groups
 
 
-def _could_be_a_layer(group: Group, layers: list[Layer[Any]]) -> bool:
-    """Whether the tensors have the names of those of some layer of the model, whatever their shapes."""
-    return any(_tensors(layer).keys() <= group.keys() for layer in layers if layer.type is not None)
-
-
-def _tensors(layer: Layer[Any]) -> dict[str, tuple[int, ...] | None]:
-    return {
-        name + layer.suffix: parameter.torch_shape(slot.shape)
+def _tensors(layer: Layer[Any]) -> Tensors:
+    """The names and shapes of the tensors that fill a layer."""
+    return frozenset(
+        (name + layer.suffix, parameter.torch_shape(slot.shape))
         for parameter, slot in layer.parameters()
         for name in parameter.torch_names
-    }
+    )
 
 
-def _fits(layer: Layer[Any], group: Group) -> bool:
-    if layer.type is None:
-        return False
-    tensors = _tensors(layer)
-    others = group.keys() - tensors.keys() - set(layer.type.torch_only)
-    return not others and all(name in group and group[name].shape == shape for name, shape in tensors.items())
-
-
-def _in_order(wanted: list[Layer[Any]], names: list[str], options: list[list[str]]) -> dict[str, Layer[Any]] | None:
-    if len(wanted) != len(names):
-        return None
-    if any(name not in found for name, found in zip(names, options, strict=True)):
-        return None
-    return dict(zip(names, wanted, strict=True))
+def _shapes(group: Group) -> Tensors:
+    return frozenset((name, source.shape) for name, source in group.items() if name not in _TORCH_ONLY)
 
 
 def _exchangeable(pairs: Mapping[str, Layer[Any]]) -> dict[str, str]:
@@ -99,9 +89,9 @@ def _exchangeable(pairs: Mapping[str, Layer[Any]]) -> dict[str, str]:
 
     A convolution and a transposed one with square kernels look alike, and which is which then rests on the order alone.
     """
-    alike: dict[frozenset[Any], list[str]] = {}
+    alike: dict[Tensors, list[str]] = {}
     for name, layer in pairs.items():
-        alike.setdefault(frozenset(_tensors(layer).items()), []).append(name)
+        alike.setdefault(_tensors(layer), []).append(name)
     problems: dict[str, str] = {}
     for names in alike.values():
         if len({_layouts(pairs[name]) for name in names}) > 1:

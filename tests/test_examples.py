@@ -47,3 +47,46 @@ def test_the_demo_without_a_network_succeeds_with_its_first_half(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "Skipped, because deepCR could not be fetched: no network" in result.stdout
+
+
+def test_a_wrong_checkpoint_of_deepcr_fails_the_demo(monkeypatch):
+    from rich.console import Console
+
+    from examples.common import DemoError
+    from examples.deepcr import demo
+    from examples.deepcr.star_field import star_field
+
+    try:
+        folder = demo.fetch()
+    except demo.FetchError as error:
+        pytest.skip(f"deepCR could not be fetched: {error}")
+    name = "mask/ACS-WFC-F606W-2-4"  # the smallest
+    monkeypatch.setattr(demo, "CHECKPOINTS", {name: demo.CHECKPOINTS[name]})
+    console = Console(record=True)
+    demo._convert_all(console, folder, *star_field(size=32))
+    assert "All 1 checkpoints" in console.export_text()
+    read = demo.interop.read
+    monkeypatch.setattr(demo.interop, "read", lambda path: {n: v * 1.01 for n, v in read(path).items()})
+    with pytest.raises(DemoError, match=f"differ too much from PyTorch: {name}"):
+        demo._convert_all(console, folder, *star_field(size=32))
+
+
+def test_two_processes_may_fetch_deepcr_at_once(tmp_path, monkeypatch):
+    import hashlib
+    import tarfile
+
+    from examples.deepcr import fetch
+
+    def download(work, timeout):
+        source = work / "source"
+        source.mkdir()
+        archive = work / "archive.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(source, fetch.FOLDER_NAME)
+        monkeypatch.setattr(fetch, "SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+        (tmp_path / fetch.FOLDER_NAME).mkdir()
+        (tmp_path / fetch.FOLDER_NAME / "from the other process").touch()
+        return archive
+
+    monkeypatch.setattr(fetch, "_download", download)
+    assert (fetch.fetch(tmp_path) / "from the other process").exists()

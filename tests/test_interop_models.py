@@ -86,6 +86,28 @@ def image(net):
         return x.movedim(1, -1).numpy(), net(x).movedim(1, -1).numpy()
 
 
+def test_the_models_values_are_its_own():
+    layer = nnx.Linear(64, 64, rngs=nnx.Rngs(0))
+    # Memory that is aligned as JAX likes it, so that it would not copy.
+    memory = np.zeros(64 * 64 * 4 + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    bias = memory[start : start + 64 * 4].view(np.float32)
+    weight = np.asfortranarray(np.zeros((64, 64), np.float32))
+    interop.load_state_dict(layer, {"weight": weight, "bias": bias})
+    variables = interop.linen_variables(nn.Dense(64), {"weight": weight, "bias": bias}, jnp.ones((1, 64)))
+    tensors = interop.state_dict(layer)
+    weight[:], bias[:] = 1, 1
+    for kernel, own_bias in (
+        (layer.kernel[...], layer.bias[...]),
+        (variables["params"]["kernel"], variables["params"]["bias"]),
+    ):
+        assert (kernel == 0).all()
+        assert (own_bias == 0).all()
+    for tensor in tensors.values():
+        tensor[:] = 2
+    assert (layer.bias[...] == 0).all()
+
+
 def numpy_dict(net):
     return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -11,9 +12,18 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from examples.common import LAYER_LIMIT, NETWORK_LIMIT, compare, report, run_torch, show_difference, time_calls
-from examples.deepcr.fetch import FetchError, checkpoint, fetch, network_class
-from examples.deepcr.flax_model import MaskNetwork
+from examples.common import (
+    LAYER_LIMIT,
+    NETWORK_LIMIT,
+    DemoError,
+    compare,
+    report,
+    run_torch,
+    show_difference,
+    time_calls,
+)
+from examples.deepcr.checkpoints import CHECKPOINTS
+from examples.deepcr.fetch import FetchError, fetch
 from examples.deepcr.star_field import SKY, star_field
 from jax_tconv import interop
 
@@ -31,25 +41,21 @@ def run(console: Console, output: Path) -> None:
         "U-Net. The weights are the authors'; the picture here is not Hubble's but a made-up star field, so that the "
         "pixels that a cosmic ray hit are known."
     )
-    path = checkpoint(folder)
-    network = network_class(folder)(1, 1, 32).eval()
-    state_dict = torch.load(path, weights_only=True, map_location="cpu")
-    network.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state_dict.items()})
+    checkpoint = CHECKPOINTS["mask/ACS-WFC"]
+    network = checkpoint.torch_network(folder)
     image, hits = star_field()
     torch_image, flax_image = torch.from_numpy(image)[None, None], jnp.asarray(image)[None, ..., None]
 
-    twin = MaskNetwork(rngs=nnx.Rngs(0))
+    twin = checkpoint.flax_network()
     start = time.perf_counter()
-    interop.load_state_dict(twin, interop.read(path), rename={"module.": ""})
+    interop.load_state_dict(twin, interop.read(checkpoint.path(folder)))
     load = time.perf_counter() - start
-    twin.eval()
 
     expected, expected_layers = run_torch(network, torch_image)
-    apply = nnx.jit(lambda model, x: model(x))
-    flax_times = time_calls(lambda: apply(twin, flax_image))
+    flax_times = time_calls(lambda: _apply(twin, flax_image))
     with torch.inference_mode():
         torch_times = time_calls(lambda: network(torch_image))
-    mask = np.asarray(apply(twin, flax_image))
+    mask = np.asarray(_apply(twin, flax_image))
     upsampled = twin.up8.up(twin.down1(twin.inc(flax_image)))
 
     comparisons = [
@@ -63,7 +69,32 @@ def run(console: Console, output: Path) -> None:
         f"The mask holds {found[hits].mean():.0%} of the {hits.sum()} pixels that a cosmic ray hit, and "
         f"{found[~hits].mean():.2%} of the others."
     )
+    _convert_all(console, folder, image, hits)
     console.print(f"Picture: {output / 'deepcr.png'}\n")
+
+
+@nnx.jit
+def _apply(model: nnx.Module, x: jax.Array) -> jax.Array:
+    return model(x)
+
+
+def _convert_all(console: Console, folder: Path, image: np.ndarray, hits: np.ndarray) -> None:
+    """Compares the whole network of every checkpoint that deepCR ships, and prints the largest difference."""
+    comparisons = []
+    for name, checkpoint in CHECKPOINTS.items():
+        inputs = checkpoint.input(image, hits)
+        expected, _ = run_torch(checkpoint.torch_network(folder), torch.from_numpy(inputs))
+        twin = nnx.eval_shape(checkpoint.flax_network)  # shapes alone: every value comes from the checkpoint
+        interop.load_state_dict(twin, interop.read(checkpoint.path(folder)))
+        comparisons.append(compare(name, _apply(twin, np.moveaxis(inputs, 1, -1)), expected, NETWORK_LIMIT))
+    failed = [item for item in comparisons if not item.passed]
+    if failed:
+        raise DemoError(f"differ too much from PyTorch: {', '.join(item.name for item in failed)}")
+    worst = max(comparisons, key=lambda item: item.relative)
+    console.print(
+        f"All {len(comparisons)} checkpoints that deepCR ships were converted. Their outputs differ from PyTorch's by "
+        f"at most {worst.relative:.1e} of the largest value ({worst.name})."
+    )
 
 
 def _draw(path: Path, image: np.ndarray, expected: np.ndarray, mask: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Fetches deepCR's source package with pip, and takes the trained weights and the PyTorch network out of it.
+"""Fetches deepCR's source package with pip, and takes the PyTorch networks out of it.
 
 The package is the work of its authors (BSD-3-Clause); it stays in a cache folder that git ignores.
 """
@@ -41,6 +41,8 @@ def fetch(cache: Path = CACHE, timeout: float = 120) -> Path:
             # Moved as the last step, so that an interrupted run leaves no half-filled folder behind.
             (Path(work) / FOLDER_NAME).rename(folder)
         except (OSError, tarfile.TarError) as error:
+            if folder.is_dir():  # another process was faster
+                return folder
             raise FetchError(f"could not unpack {archive.name}: {error}") from error
     return folder
 
@@ -63,13 +65,8 @@ def _download(folder: Path, timeout: float) -> Path:
     return archives[0]
 
 
-def checkpoint(folder: Path) -> Path:
-    """The weights that deepCR trained on images of the Hubble Space Telescope's camera ACS/WFC."""
-    return folder / "learned_models" / "mask" / "ACS-WFC.pth"
-
-
-def network_class(folder: Path) -> type[nn.Module]:
-    """deepCR's PyTorch class `UNet2SigmoidBatchNorm`, imported from the unpacked package."""
+def network_class(folder: Path, name: str) -> type[nn.Module]:
+    """deepCR's PyTorch class of that name, such as `UNet2SigmoidBatchNorm`, imported from the unpacked package."""
     # An empty stand-in for the package lets its modules import each other without running deepCR/__init__.py, which
     # needs packages that this network does not. Afterwards sys.modules is as before; sys.path never changes.
     stand_in = types.ModuleType("deepCR")
@@ -77,7 +74,8 @@ def network_class(folder: Path) -> type[nn.Module]:
     before = _take_deepcr_modules()
     sys.modules["deepCR"] = stand_in
     try:
-        return importlib.import_module("deepCR.unet_batchnorm").UNet2SigmoidBatchNorm
+        module = importlib.import_module("deepCR.unet_batchnorm" if name.endswith("BatchNorm") else "deepCR.unet")
+        return getattr(module, name)
     finally:
         _take_deepcr_modules()
         sys.modules.update(before)
