@@ -1,10 +1,5 @@
 """The command line: `run` times all contestants on all layers, `scaling` how our cost grows."""
 
-import os
-
-# Else JAX takes most of a GPU's memory at once and leaves torch none. Read when jax first looks for devices.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-
 import dataclasses
 import json
 import sys
@@ -13,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import contest, layers, machine, peers, report
-from benchmarks.layers import BadInput
-from benchmarks.peers import ours
-from benchmarks.peers.contestant import MODES
-from benchmarks.results import Result, summarise
 from jax_tconv.methods import METHODS
+
+from . import contest, layers, machine, peers, report
+from .command import names, progress_bar
+from .layers import BadInput
+from .peers import ours
+from .peers.contestant import MODES
+from .results import Result, summarise
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 
@@ -28,17 +24,6 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the JSON and the ch
 DEFAULT_OUT = Path("bench_output")
 # For each size of an axis.
 SCALING_SECONDS = 0.3
-
-
-def names(text: str, known: list[str] | tuple[str, ...], what: str) -> list[str]:
-    """The names in a list with commas; BadInput for one that is not known."""
-    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    for name in found:
-        if name not in known:
-            raise BadInput(f"unknown {what} {name!r}; known: {', '.join(known)}")
-    if not found:
-        raise BadInput(f"no {what} given; known: {', '.join(known)}")
-    return found
 
 
 @app.command()
@@ -61,14 +46,14 @@ def run(
     chosen_modes = names(modes, MODES, "mode")
     entrants = ours.contestants(names(methods, (ours.CHOSEN, *METHODS), "method"))
     entrants += peers.find(names(rivals, tuple(peers.FILES), "peer"))
-    settings = contest.Settings(2, 0.1, tf32) if quick else contest.Settings(rounds=rounds, tf32=tf32)
+    settings = dataclasses.replace(contest.QUICK if quick else contest.Settings(rounds), tf32=tf32)
 
     machine.set_precision(tf32)
     here = machine.inspect()
     report.show_machine(console, here)
     out.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", total=len(selected) * len(chosen_modes) * contest.steps(entrants, settings))
         for mode in chosen_modes:
             for layer in selected:
@@ -83,7 +68,7 @@ def run(
     report.show(console, results, here)
     console.print(f"wrote {out / 'benchmark.json'}", soft_wrap=True)
     if any(result.ratio("torch") for result in results):
-        from benchmarks import chart
+        from . import chart
 
         chart.draw(results, here, out / "benchmark.png")
         console.print(f"wrote {out / 'benchmark.png'}", soft_wrap=True)
@@ -106,7 +91,7 @@ def scaling(
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Times our layers of each kind while batch, rows and channels double, and follows their memory."""
-    from benchmarks import scaling
+    from . import scaling
 
     console = _console()
     known = [layer.name for layer in scaling.KINDS]
@@ -119,7 +104,7 @@ def scaling(
     (contestant,) = ours.contestants([ours.CHOSEN])
     growths: list[scaling.Growth] = []
     pairs = [(layer, mode) for layer in scaling.KINDS if layer.name in wanted for mode in chosen_modes]
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", total=sum(len(scaling.axes(layer)) for layer, _ in pairs))
         for layer, mode in pairs:
             progress.update(task, description=f"{layer.name} {mode}")
@@ -152,13 +137,6 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 def _console() -> Console:
     # A file has no width; the table has.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 150)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    # On the error stream when the output goes to a file, where a moving bar would be noise.
-    shown = console if console.is_terminal else Console(stderr=True)
-    return Progress(*columns, console=shown, transient=True)
 
 
 def main() -> int:

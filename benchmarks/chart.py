@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.machine import Machine
-from benchmarks.results import Result, summarise
+from .machine import Machine
+from .results import Result, summarise
 
 COLOURS = {"forward": "#2a6f97", "training": "#e07a3f"}
 BAR = 0.38

@@ -1,10 +1,10 @@
-"""Whether a contestant's values are PyTorch's, before anybody asks how fast they came."""
+"""Whether a contestant's values are the judge's, before anybody asks how fast they came."""
 
 import math
 
 import numpy as np
 
-from benchmarks.layers import Layer
+from .layers import Layer
 
 NAMES = ("output", "input gradient", "kernel gradient")
 # Both sides round each of the n additions behind a value; the errors add up like a random walk, to about
@@ -35,14 +35,16 @@ def errors(results: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -
     found = []
     for ours, wanted in zip(results, reference, strict=True):
         same = ours.shape == wanted.shape
-        found.append(float(np.abs(ours - wanted).max() / np.abs(wanted).max()) if same else math.inf)
+        # Nothing but zeros where no tap lands.
+        largest = np.abs(wanted).max() or 1.0
+        found.append(float(np.abs(ours - wanted).max() / largest) if same else math.inf)
     return tuple(found)
 
 
-def disagreement(layer: Layer, found: tuple[float, ...], tf32: bool = False) -> str | None:
+def disagreement(layer: Layer, found: tuple[float, ...], judge: str, tf32: bool = False) -> str | None:
     """What differs by more than rounding, in words; None if nothing does."""
     for name, error, limit in zip(NAMES, found, limits(layer, tf32), strict=False):
         # Not `error > limit`: a NaN is a difference.
         if not error <= limit:
-            return f"the {name} differs from torch's by {error:.1e} of its largest value, limit {limit:.1e}"
+            return f"the {name} differs from {judge}'s by {error:.1e} of its largest value, limit {limit:.1e}"
     return None

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import check
-from benchmarks.layers import Arrays, Layer
-from benchmarks.peers import ours, pytorch
-from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
-from benchmarks.results import Outcome, Result
-from benchmarks.timing import interleave
+from . import check
+from .judge import reference_values
+from .layers import Arrays, Layer
+from .peers import ours
+from .peers.contestant import Contestant, NotApplicable, Prepared
+from .results import Outcome, Result
+from .timing import interleave
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Settings:
     seed: int = 0
 
 
+# For a first look.
+QUICK = Settings(rounds=2, seconds=0.1)
+
+
 def hold(
     layer: Layer,
     mode: str,
@@ -33,12 +38,12 @@ def hold(
 ) -> Result:
     """Runs the contest; calls `step` with what comes next before each contestant's preparation and each round."""
     arrays = layer.draw(settings.seed)
-    reference = pytorch.reference(layer, mode, arrays)
+    judge, reference = reference_values(layer, mode, arrays)
     outcomes: dict[str, Outcome] = {}
     calls: dict[str, Callable[[], object]] = {}
     for contestant in contestants:
         step(f"compile and check {contestant.name}")
-        outcome, prepared = _enter(contestant, layer, mode, arrays, reference, settings.tf32)
+        outcome, prepared = _enter(contestant, layer, mode, arrays, judge, reference, settings.tf32)
         outcomes[contestant.name] = outcome
         if prepared:
             calls[contestant.name] = prepared.call
@@ -46,7 +51,7 @@ def hold(
     timings = interleave(calls, settings.rounds, settings.seconds, after_round=lambda: step("time"))
     for name, timing in timings.items():
         outcomes[name] = dataclasses.replace(outcomes[name], timing=timing)
-    return Result(layer, mode, ours.chosen(layer, mode), tuple(outcomes.values()))
+    return Result(layer, mode, ours.chosen(layer, mode), tuple(outcomes.values()), judge)
 
 
 def steps(contestants: list[Contestant], settings: Settings) -> int:
@@ -55,7 +60,13 @@ def steps(contestants: list[Contestant], settings: Settings) -> int:
 
 
 def _enter(
-    contestant: Contestant, layer: Layer, mode: str, arrays: Arrays, reference: tuple[np.ndarray, ...], tf32: bool
+    contestant: Contestant,
+    layer: Layer,
+    mode: str,
+    arrays: Arrays,
+    judge: str,
+    reference: tuple[np.ndarray, ...],
+    tf32: bool,
 ) -> tuple[Outcome, Prepared | None]:
     # Whatever another library raises is its result here, not the end of the run.
     try:
@@ -66,7 +77,7 @@ def _enter(
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         return Outcome(contestant.name, contestant.family, "failed", reason), None
-    wrong = check.disagreement(layer, found, tf32)
+    wrong = check.disagreement(layer, found, judge, tf32)
     outcome = Outcome(
         contestant.name,
         contestant.family,

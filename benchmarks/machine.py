@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import torch
 
 PACKAGES = ("jax_tconv", "jax", "jaxlib", "flax", "equinox", "torch", "numpy")
 # Rows, summed, columns. Which shape a library likes best differs; the best of them is the rate.
@@ -41,6 +41,9 @@ def set_precision(tf32: bool) -> None:
     """Makes JAX and torch multiply float32 alike: as float32, or both free to round to TF32 where the device has it."""
     if jax.default_backend() != "cpu":
         jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
+    torch = _torch()
+    if torch is None:
+        return
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
     # XLA tries cuDNN's algorithms out when it compiles; this lets torch do the same.
@@ -49,18 +52,37 @@ def set_precision(tf32: bool) -> None:
 
 def inspect() -> Machine:
     """Looks around, and measures both rates; takes a few seconds."""
-    return Machine(
-        versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        platform=platform.platform(),
-        cpu=_cpu(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        torch_threads=torch.get_num_threads(),
-        backend=jax.default_backend(),
-        device=jax.devices()[0].device_kind,
-        torch_device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        dot_rate=max(_dot_rate(*sizes) for sizes in PRODUCTS),
-        copy_rate=_copy_rate(),
-    )
+    return Machine(**look(), dot_rate=max(_dot_rate(*sizes) for sizes in PRODUCTS), copy_rate=_copy_rate())
+
+
+def look() -> dict[str, Any]:
+    """The fields of a `Machine` that need no measuring."""
+    torch = _torch()
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "torch_threads": torch.get_num_threads() if torch else 0,
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "torch_device": _torch_device(torch),
+    }
+
+
+def _torch() -> Any:
+    """torch, or None where it is not installed; not imported before it is needed, since that takes seconds."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return None
+    return torch
+
+
+def _torch_device(torch: Any) -> str:
+    if torch is None:
+        return "nothing: not installed"
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
 
 
 def _dot_rate(rows: int, summed: int, columns: int) -> float:

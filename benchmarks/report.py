@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import Machine
-from benchmarks.results import TOLERANCE, Outcome, Result, Summary, summarise
-from benchmarks.timing import SLOW_FACTOR, SLOW_ROUNDS
+from .machine import Machine
+from .results import TOLERANCE, Outcome, Result, Summary, summarise
+from .timing import SLOW_FACTOR, SLOW_ROUNDS
 
 # Quartiles further apart than this are marked.
 NOISY = 0.1

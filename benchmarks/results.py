@@ -5,9 +5,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.layers import Layer
-from benchmarks.machine import Machine
-from benchmarks.timing import Timing
+from .layers import Layer
+from .machine import Machine
+from .timing import Timing
 
 # Slower than another library in JAX by more than this counts as slower; less is noise.
 TOLERANCE = 1.05
@@ -34,12 +34,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """All contestants on one layer in one mode."""
+    """All contestants on one layer in one mode; `judge` has the values that theirs were compared with."""
 
     layer: Layer
     mode: str
     chosen: dict[str, str]
     outcomes: tuple[Outcome, ...]
+    judge: str = "torch"
 
     def best(self, family: str) -> Outcome | None:
         """The fastest of "torch" or "jax", but of "ours" the first asked for, as a user has it; None if not timed."""
@@ -72,6 +73,7 @@ class Result:
             "layer": dataclasses.asdict(self.layer),
             "mode": self.mode,
             "chosen": self.chosen,
+            "judge": self.judge,
             "flops": self.layer.flops(self.mode),
             "traffic_bytes": self.layer.traffic(self.mode),
             "compute_bound": self.compute_bound(machine),

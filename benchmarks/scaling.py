@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.layers import Layer, parse
-from benchmarks.peers.contestant import Contestant
-from benchmarks.timing import interleave
+from .layers import Layer, parse
+from .peers.contestant import Contestant
+from .timing import interleave
 
 # Growth beyond proportion by more than this, over all doublings together, is flagged; less is noise.
 TOLERANCE = 1.25

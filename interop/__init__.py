@@ -1,16 +1,21 @@
 """PyTorch checkpoints into Flax and back: by layer type, never by rank, and strictly.
 
-`read` opens a file; `load_state_dict` fills an nnx model and `linen_variables` makes a linen module's variables;
-`state_dict` and `linen_state_dict` go the other way; `verify` proves the result. The `kernel_*` functions convert one
-weight. torch is imported only to read its own files, and where modules and tensors of its own are given or wanted.
+`read` opens a file and `write` makes one; `load_state_dict` fills an nnx model and `linen_variables` makes a linen
+module's variables; `state_dict` and `linen_state_dict` go the other way; `verify` proves the result; `from_torch` makes
+the nnx layer of a PyTorch one. The `kernel_*` functions convert one weight. torch is imported only where its modules
+and tensors are given or wanted.
 """
 
+from .files import CheckpointError as CheckpointError
 from .files import read as read
+from .files import write as write
+from .files import write_orbax as write_orbax
 from .kernels import kernel_from_flax as kernel_from_flax
 from .kernels import kernel_from_torch as kernel_from_torch
 from .kernels import kernel_to_torch as kernel_to_torch
 from .linen import linen_state_dict as linen_state_dict
 from .linen import linen_variables as linen_variables
+from .modules import from_torch as from_torch
 from .nnx import load_state_dict as load_state_dict
 from .nnx import state_dict as state_dict
 from .parity import Verification as Verification
@@ -21,10 +26,12 @@ from .report import StateDictError as StateDictError
 from .tensors import to_torch as to_torch
 
 __all__ = [
+    "CheckpointError",
     "Report",
     "Row",
     "StateDictError",
     "Verification",
+    "from_torch",
     "kernel_from_flax",
     "kernel_from_torch",
     "kernel_to_torch",
@@ -35,4 +42,6 @@ __all__ = [
     "state_dict",
     "to_torch",
     "verify",
+    "write",
+    "write_orbax",
 ]

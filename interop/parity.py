@@ -56,6 +56,14 @@ class Verification:
       outputs: the models' outputs.
       tolerance: the relative difference up to which values count as equal.
       error: what the Flax model raised, if it did.
+
+    Example:
+      >>> import torch
+      >>> from jax_tconv import interop
+      >>> original = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
+      >>> found = interop.verify(original, interop.from_torch(original), torch.ones(2, 3))
+      >>> found.ok, [layer.name for layer in found.layers]
+      (True, ['0'])
     """
 
     layers: tuple[LayerDifference, ...]
@@ -154,9 +162,9 @@ def verify(
       >>> original = torch.nn.Sequential(torch.nn.ConvTranspose2d(3, 4, 2, stride=2, padding=1), torch.nn.Tanh())
       >>> twin = nnx.Sequential(ConvTranspose(3, 4, (2, 2), strides=2, rngs=nnx.Rngs(0)), nnx.tanh)
       >>> _ = interop.load_state_dict(twin, original.state_dict())
-      >>> interop.verify(original, twin, torch.ones(1, 3, 5, 5)).verdict
-      "'0' differs in shape: (1, 8, 8, 4) in PyTorch, (1, 10, 10, 4) in Flax; what it is given agrees, so its weights
-      or arguments do not (ConvTranspose2d(3, 4, kernel_size=(2, 2), stride=(2, 2), padding=(1, 1)))"
+      >>> layer = interop.verify(original, twin, torch.ones(1, 3, 5, 5)).first_difference
+      >>> layer.name, layer.torch_shape, layer.flax_shape
+      ('0', (1, 8, 8, 4), (1, 10, 10, 4))
     """
     import torch
 
@@ -165,7 +173,7 @@ def verify(
     if not inputs:
         raise TypeError("inputs must be what the torch module is called with; got none")
     kwargs = flax_kwargs or {}
-    given = tuple(_channels_last(x) for x in inputs) if flax_inputs is None else tuple(flax_inputs)
+    given = tuple(channels_last(x) for x in inputs) if flax_inputs is None else tuple(flax_inputs)
     if isinstance(flax_model, nnx.Module):
         model = nnx.clone(flax_model)
         model.eval()
@@ -251,6 +259,7 @@ def _amount(layer: LayerDifference) -> str:
     return f"{layer.difference:.1e} ({layer.relative:.1e} of the largest value)"
 
 
-def _channels_last(value: Any) -> Any:
+def channels_last(value: Any) -> Array:
+    """An input as Flax takes it: of three axes or more, the second moved last, unless it holds ints, which index."""
     array = to_numpy("inputs", value)
     return np.moveaxis(array, 1, -1) if array.ndim > 2 and array.dtype.kind not in "iub" else array

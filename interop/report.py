@@ -42,6 +42,15 @@ class Row:
       exact: whether exporting gives back the tensor bit for bit under its own name; a folded or summed one comes back
         in plain form.
       note: the reason, or what to do.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jax_tconv import interop
+      >>> layer = nnx.Linear(2, 3, use_bias=False, rngs=nnx.Rngs(0))
+      >>> (row,) = interop.load_state_dict(layer, {"weight": np.ones((3, 2), "float32")}).rows
+      >>> row.status, row.name, row.target, row.transform
+      ('loaded', 'weight', 'kernel', 'o i -> i o')
     """
 
     status: str

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .torch_tensors import DTYPES
+from .dtypes import DTYPES
 
 
 def to_numpy(name: str, value: Any) -> NDArray[Any]:
@@ -40,7 +40,7 @@ def to_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     Example:
       >>> import numpy as np
       >>> from jax_tconv import interop
-      >>> interop.to_torch({"weight": np.ones((8, 4, 2, 2), "float32")})["weight"].shape  # doctest: +SKIP
+      >>> interop.to_torch({"weight": np.ones((8, 4, 2, 2), "float32")})["weight"].shape
       torch.Size([8, 4, 2, 2])
     """
     return {name: torch_tensor(name, np.array(to_numpy(name, value), order="C")) for name, value in state_dict.items()}

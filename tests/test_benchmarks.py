@@ -235,10 +235,68 @@ def test_a_contestant_that_breaks_stops_nobody():
 def test_a_missing_library_is_a_reason(monkeypatch):
     from benchmarks import peers
 
-    monkeypatch.setitem(peers.FILES, "equinox", "not_there")
+    uninstall(monkeypatch, "equinox", "equinox_nn")
     (outcome,) = contest(tiny(), "forward", peers.find(["equinox"])).outcomes
     assert outcome.status == "not applicable"
-    assert "not_there" in outcome.reason
+    assert outcome.reason == "not installed; pip install equinox"
+
+
+def uninstall(monkeypatch, library, peer):
+    """Makes the library's import fail, also where its contestant was imported before."""
+    from benchmarks import peers
+
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"benchmarks.peers.{peer}", raising=False)
+    monkeypatch.delattr(peers, peer, raising=False)
+
+
+@pytest.mark.usefixtures("libraries")
+@pytest.mark.parametrize("mode", ["forward", "training"])
+@pytest.mark.parametrize("name", [entry["name"] for entry in TINY])
+def test_the_judge_without_torch_agrees_with_torch(name, mode, monkeypatch):
+    from benchmarks import check, judge
+    from benchmarks.peers import pytorch
+
+    layer = tiny(name)
+    arrays = layer.draw()
+    uninstall(monkeypatch, "torch", "pytorch")
+    who, values = judge.reference_values(layer, mode, arrays)
+    assert who == "jax.lax"
+    errors = check.errors(values, pytorch.reference(layer, mode, arrays))
+    assert len(errors) == (1 if mode == "forward" else 3)
+    # Some ten roundings of float32, each of 2**-24 of the value.
+    assert max(errors) < 1e-6
+
+
+@pytest.mark.usefixtures("libraries")
+def test_without_torch_the_rest_is_timed(monkeypatch):
+    from benchmarks import contest as contests
+    from benchmarks import machine, peers
+    from benchmarks.peers import ours
+
+    uninstall(monkeypatch, "torch", "pytorch")
+    machine.set_precision(tf32=False)
+    assert machine.look()["torch_device"] == "nothing: not installed"
+    right = ours.conv_transpose
+    monkeypatch.setattr(ours, "conv_transpose", lambda *a, method, **k: right(*a, **k) * (1.001 if method else 1))
+    entrants = ours.contestants(["None", "taps"]) + peers.find(["torch", "flax"])
+    result = contests.hold(tiny(), "forward", entrants, contests.Settings(rounds=1, seconds=0.0))
+    assert result.judge == "jax.lax"
+    assert {o.name: o.status for o in result.outcomes} == {
+        "ours": "timed",
+        "ours taps": "wrong",
+        "torch": "not applicable",
+        "flax": "timed",
+    }
+    assert "the output differs from jax.lax's by 1.0e-03" in result.outcomes[1].reason
+
+
+def test_an_output_without_contributions_is_no_disagreement():
+    from benchmarks import check
+
+    zeros, ones = np.zeros((2, 1)), np.ones((2, 1))
+    assert check.errors((zeros,), (zeros,)) == (0.0,)
+    assert check.errors((ones,), (zeros,)) == (1.0,)
 
 
 @pytest.mark.usefixtures("libraries")

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable
 from typing import NoReturn
 
-from benchmarks.peers.contestant import Contestant, NotApplicable
+from .contestant import Contestant, NotApplicable
 
 FILES = {
     "torch": "pytorch",
@@ -25,9 +25,11 @@ def find(names: list[str]) -> list[Contestant]:
     found: list[Contestant] = []
     for name in names:
         try:
-            module = importlib.import_module(f"benchmarks.peers.{FILES[name]}")
+            module = importlib.import_module(f".{FILES[name]}", __package__)
         except ImportError as error:
-            found.append(Contestant(name, "torch" if name == "torch" else "jax", _refusal(str(error))))
+            absent = isinstance(error, ModuleNotFoundError)
+            reason = f"not installed; pip install {error.name}" if absent else str(error)
+            found.append(Contestant(name, "torch" if name == "torch" else "jax", _refusal(reason)))
         else:
             found += [c for c in module.contestants() if c.name.split(" ")[0] == name]
     return found

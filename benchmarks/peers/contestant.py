@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.layers import Arrays, Layer
+from ..layers import Arrays, Layer
 
 # "training": the output and both gradients, for a given cotangent.
 MODES = ("forward", "training")

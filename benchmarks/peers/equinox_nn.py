@@ -4,9 +4,9 @@ import equinox
 import jax
 import numpy as np
 
-from benchmarks.layers import Arrays, Layer
-from benchmarks.peers import jax_program, stuffed
-from benchmarks.peers.contestant import Contestant, Prepared
+from ..layers import Arrays, Layer
+from . import jax_program, stuffed
+from .contestant import Contestant, Prepared
 
 
 def contestants() -> list[Contestant]:

@@ -10,9 +10,9 @@ import flax.linen
 import jax
 import numpy as np
 
-from benchmarks.layers import Arrays, Layer
-from benchmarks.peers import jax_program, stuffed
-from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
+from ..layers import Arrays, Layer
+from . import jax_program, stuffed
+from .contestant import Contestant, NotApplicable, Prepared
 
 
 def contestants() -> list[Contestant]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.peers.contestant import Prepared
+from .contestant import Prepared
 
 Restore = Callable[[np.ndarray], np.ndarray]
 

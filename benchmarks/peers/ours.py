@@ -2,10 +2,11 @@
 
 import functools
 
-from benchmarks.layers import Arrays, Layer
-from benchmarks.peers import jax_program
-from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
 from jax_tconv import conv_transpose, select_method
+
+from ..layers import Arrays, Layer
+from . import jax_program
+from .contestant import Contestant, NotApplicable, Prepared
 
 # What the command line calls method=None.
 CHOSEN = "None"

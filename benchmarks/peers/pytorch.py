@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.layers import Arrays, Layer
-from benchmarks.peers.contestant import Contestant, NotApplicable, Prepared
+from ..layers import Arrays, Layer
+from .contestant import Contestant, NotApplicable, Prepared
 
 FUNCTIONS = {
     1: torch.nn.functional.conv_transpose1d,

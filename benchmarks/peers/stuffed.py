@@ -5,7 +5,7 @@ Its kernel is ours reversed on the spatial axes; groups stand beside each other 
 
 import numpy as np
 
-from benchmarks.layers import Layer
+from ..layers import Layer
 
 
 def padding(layer: Layer) -> list[tuple[int, int]]:

@@ -1,0 +1,38 @@
+"""The commands, one file each, and what is said when one of them fails."""
+
+import sys
+
+import typer
+
+from jax_tconv.interop import StateDictError
+
+from . import bench, convert, explain, inspect, verify
+
+app = typer.Typer(
+    name="jax-tconv",
+    help="Transposed convolution with PyTorch's semantics: checkpoints, and what one layer does.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (inspect.inspect, convert.convert, verify.verify, explain.explain, bench.bench):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command. What the user can mend is one line on the error stream, and exit code 1."""
+    try:
+        app()
+    except StateDictError as error:
+        fail(f"the checkpoint does not fit the model\n{error.report.faults()}")
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        fail(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        fail("stopped")
+
+
+def fail(message: str) -> None:
+    """Says so, and ends."""
+    print(f"jax-tconv: error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,142 @@
+"""The dict of tensors in what a file holds, which is often a dict with more in it."""
+
+from collections import deque
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pickles import Name, Unmade
+from .refusal import Refused, listed, plain
+from .torch_tensors import Tensor
+
+Leaf: TypeAlias = Tensor | NDArray[Any]
+
+_DEEPEST = 8
+_MOST_CHOICES = 6
+_LONGEST_LIST = 1000  # of models; longer ones are histories and the like
+
+# What torch pickles other tensors as, and what to do about them.
+_OTHER_TENSORS = {
+    "torch._utils._rebuild_sparse_tensor": "a sparse tensor (save its .to_dense())",
+    "torch._utils._rebuild_qtensor": "a quantized tensor (save its .dequantize())",
+    "torch._utils._rebuild_nested_tensor": "a nested tensor (save its .to_padded_tensor(0))",
+    "torch._utils._rebuild_meta_tensor_no_storage": "a tensor on the meta device, which has no values",
+    "numpy._core.multiarray._reconstruct": "a numpy array, not a tensor (save torch.from_numpy of it)",
+    "numpy.core.multiarray._reconstruct": "a numpy array, not a tensor (save torch.from_numpy of it)",
+    "torch.complex32": "a complex32 tensor, which numpy has no type for (save its .to(torch.complex64))",
+}
+
+
+def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
+    """`content`, or its entry, if that is a dict of tensors; Refused, with the entries that are, if not."""
+    path: tuple[str, ...] = ()
+    if entry is not None:
+        path = (entry,)
+        content = _at(content, entry)
+    where = f" in its entry {entry!r}" if path else ""
+    others = {key: value for key, value in _children(content).items() if not _is_tensor(value)}
+    if isinstance(content, dict) and not others:
+        return _named(content)
+    choices = _dicts_of_tensors(content)
+    if choices:
+        below = {keys[0] for keys, _ in choices}
+        beside = [_item(key, value) for key, value in others.items() if str(key) not in below]
+        raise Refused(
+            f"holds more than tensors{where}; take one of its dicts, with {_shown(path, choices)}"
+            + (f". Beside them it has {listed(beside)}" if beside else "")
+        )
+    if not isinstance(content, dict):
+        others = {"it": content}
+    names = {plain(key): value.name for key, value in others.items() if isinstance(value, Unmade | Name)}
+    odd = [f"{key} is {_OTHER_TENSORS[name]}" for key, name in names.items() if name in _OTHER_TENSORS]
+    if odd:
+        raise Refused(f"holds what is no plain array{where}: {listed(odd)}")
+    if names:
+        raise Refused(
+            f"asks for {listed(list(dict.fromkeys(map(plain, names.values()))))}{where}, and nothing but tensors is "
+            "unpickled, since that could run any code. If it is a whole pickled model, load it where its code is, and "
+            "save its state_dict: torch.save(model.state_dict(), path)"
+        )
+    if not isinstance(content, dict):
+        raise Refused(f"holds no dict of tensors{where}, but {_described(content)}; save a model's state_dict")
+    rest = listed(list(dict.fromkeys(_item(key, value) for key, value in others.items())))
+    raise Refused(f"holds more than tensors{where}: {rest}; save it without them")
+
+
+def _named(content: dict[Any, Leaf]) -> dict[str, Leaf]:
+    tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
+    if len(tensors) != len(content):
+        raise Refused("holds tensors under keys that are no names, or that are the same once written out")
+    return tensors
+
+
+def _at(content: Any, entry: str) -> Any:
+    """What is at a dotted path of keys. Keys may have dots themselves: the longest one that fits is taken."""
+    found = _find(content, entry)
+    if found is None:
+        choices = _dicts_of_tensors(content)
+        flat = isinstance(content, dict) and all(map(_is_tensor, content.values()))
+        advice = "its tensors are in no entry: leave that out" if flat else "nor any dict of tensors"
+        raise Refused(f"has no entry {entry!r}; {f'it has {_shown((), choices)}' if choices else advice}")
+    return found
+
+
+def _find(content: Any, entry: str) -> Any:
+    children = {str(key): value for key, value in _children(content).items() if isinstance(key, str | int)}
+    if entry in children:
+        return children[entry]
+    parts = entry.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        found = _find(children.get(".".join(parts[:count])), ".".join(parts[count:]))
+        if found is not None:
+            return found
+    return None
+
+
+def _dicts_of_tensors(content: Any) -> list[tuple[tuple[str, ...], int]]:
+    """The keys to each dict below that has tensors, and how many it has; the fullest first."""
+    found = []
+    seen = {id(content)}  # a pickle may hold one dict a million times, also within itself
+    queue: deque[tuple[tuple[str, ...], Any]] = deque([((), content)])
+    while queue:
+        keys, value = queue.popleft()
+        count = sum(_is_tensor(child) for child in _children(value).values())
+        if keys and count and isinstance(value, dict):
+            found.append((keys, count))
+        for key, child in _children(value).items():
+            named = isinstance(key, str | int) and len(keys) < _DEEPEST
+            if named and isinstance(child, dict | list | tuple) and id(child) not in seen:
+                seen.add(id(child))
+                queue.append(((*keys, str(key)), child))
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _shown(path: tuple[str, ...], choices: list[tuple[tuple[str, ...], int]]) -> str:
+    shown = []
+    for keys, count in choices[:_MOST_CHOICES]:
+        name = ".".join(map(plain, (*path, *keys)))
+        shown.append(f"entry={name!r} ({count} tensor{'s' * (count > 1)})")
+    more = len(choices) - len(shown)
+    return " or ".join(shown) + (f" or one of {more} more" if more else "")
+
+
+def _children(value: Any) -> dict[Any, Any]:
+    if isinstance(value, dict):
+        return value
+    is_short_list = isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST
+    return dict(enumerate(value)) if is_short_list else {}
+
+
+def _item(key: Any, value: Any) -> str:
+    return f"{plain(key) if isinstance(key, str | int) else 'something without a name'} ({_described(value)})"
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor | np.ndarray)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Unmade | Name):
+        return plain(value.name)
+    return "Tensor" if _is_tensor(value) else type(value).__name__

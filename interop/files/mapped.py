@@ -1,0 +1,39 @@
+"""Files as read-only bytes in memory that the operating system fills and takes back as it likes."""
+
+import mmap
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .refusal import Refused
+
+Bytes = NDArray[np.uint8]
+
+
+def map_file(path: Path) -> Bytes:
+    """The bytes of a file. They stay what they are when it is renamed, removed or replaced by a rename."""
+    # Opening a pipe would wait for a writer.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise Refused("is not a regular file")
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise Refused("is not a checkpoint: it is empty")
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def aligned(raw: Bytes, alignment: int) -> Bytes:
+    """`raw`, or a copy where its address suits no array of that alignment."""
+    return raw if raw.ctypes.data % alignment == 0 else raw.copy()
+
+
+def view(
+    raw: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0, strides: tuple[int, ...] | None = None
+) -> NDArray[Any]:
+    """An array over `raw`, whose `offset` and `strides` count bytes. Bools are copied, each as a 0 or 1."""
+    if dtype == np.bool_:
+        return np.asarray(np.ndarray(shape, np.uint8, raw, offset, strides) != 0)
+    return np.ndarray(shape, dtype, raw, offset, strides)

@@ -1,0 +1,152 @@
+"""Checkpoint files as dicts of numpy arrays."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from .entries import Leaf, tensors_of
+from .mapped import map_file
+from .refusal import CheckpointError, Refused, listed, plain, reading
+from .safetensors_files import read_safetensors
+from .shards import SUFFIX, read_shards, weight_map
+from .torch_files import ZIP_MAGIC, read_legacy, read_zip
+from .torch_tensors import Tensor
+
+Reader: TypeAlias = Callable[[Path], Any]
+
+# How much larger than its file a checkpoint's tensors may be: torch saves an expanded or a shared tensor's bytes once.
+_MOST_EXPANDED = 32
+_ALWAYS_ALLOWED = 256 * 2**20
+
+# What a file is that begins so, and is no checkpoint.
+_OTHER_KINDS = {
+    b"\x1f\x8b": "is compressed with gzip; unpack it first",
+    b"BZh": "is compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "is compressed with xz; unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; unpack it first",
+    b"\x93NUMPY": "is not a checkpoint but one array of numpy, which numpy.load reads",
+    b"\x89HDF": "is an HDF5 file, which Keras writes and torch does not",
+    b"GGUF": "is a GGUF file, whose tensors are quantized in ways that torch does not have",
+    b"version https://git-lfs": "is not a checkpoint but what Git LFS puts in its place; `git lfs pull` fetches it",
+    b"<": "is not a checkpoint but a web page; what was downloaded is a page about the file",
+}
+
+
+def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, NDArray[Any]]:
+    """The tensors of a checkpoint, by name. Neither torch nor any code in the file is run.
+
+    The arrays are read-only views of the file, so that reading takes no memory until an array is used, and then one
+    tensor's at a time. They outlive the file's removal, and its replacement as `interop.write` does it, but not that it
+    is written over in place while they are in use, which is how `torch.save` writes: copy what you keep.
+
+    Args:
+      path: a file, of whatever name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
+        tensors of any device; or the index of a checkpoint in several files, such as
+        `model.safetensors.index.json`. Or a folder with one of these in it.
+      entry: where the tensors are in a dict within the file's, beside other things, that dict's key, such as
+        `"state_dict"`, or keys, such as `"model.generator"`.
+
+    Returns:
+      A dict of name to numpy array, in the file's dtypes; numpy's missing ones, such as bfloat16, are `ml_dtypes`'.
+
+    Raises:
+      FileNotFoundError: no such file.
+      CheckpointError (a ValueError): broken, of no known kind, not a dict of tensors, or no such entry; or its tensors
+        would take far more memory than the file has bytes. A changed byte within a tensor's values goes unnoticed.
+
+    Example:
+      >>> import numpy as np
+      >>> from jax_tconv import interop
+      >>> interop.write("model.safetensors", {"up.weight": np.ones((8, 4, 2, 2))})
+      >>> interop.read("model.safetensors")["up.weight"].shape
+      (8, 4, 2, 2)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    with reading(path):
+        return _read(_checkpoint_in(path) if path.is_dir() else path, entry)
+
+
+def _read(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
+    with reading(path):
+        leaves = tensors_of(_reader(path)(path), entry)
+        _refuse_expanded(leaves, path.stat().st_size)
+        return {name: leaf.array() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
+
+
+def _read_index(path: Path) -> dict[str, NDArray[Any]]:
+    return read_shards(path, _read_shard)
+
+
+def _read_shard(path: Path) -> dict[str, NDArray[Any]]:
+    with reading(path):
+        if _reader(path) is _read_index:
+            raise Refused("is an index, where another index says that it holds tensors")
+        return _read(path, None)
+
+
+def _reader(path: Path) -> Reader:
+    """What reads a file, by how it begins."""
+    head = map_file(path)[:512].tobytes()
+    text = head.lstrip()
+    if head[8:9] == b"{" and b"\0" in head[:8]:  # after its header's length, which may be any eight bytes
+        return read_safetensors
+    if head.startswith(ZIP_MAGIC):
+        return read_zip
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return read_legacy
+    if text.startswith(b"{"):
+        return _read_index
+    if head[257:262] == b"ustar":
+        raise Refused(
+            "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
+        )
+    for magic, kind in _OTHER_KINDS.items():
+        if text.startswith(magic):
+            raise Refused(kind)
+    if path.suffix == ".safetensors":
+        return read_safetensors
+    raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    """The only index in a folder, or the only checkpoint."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    choices = [path for path in files if path.name.endswith(SUFFIX)]
+    in_an_index = {name for index in choices for name in weight_map(index).values()}
+    choices += [path for path in files if path.name not in in_an_index and _is_checkpoint(path)]
+    if len(choices) == 1:
+        return choices[0]
+    if choices:
+        names = [plain(path.name) for path in choices]
+        raise Refused(f"is a folder with several checkpoints; read one of them: {listed(names, limit=20)}")
+    if (folder / "_CHECKPOINT_METADATA").exists():
+        raise Refused("is a checkpoint of Orbax; orbax.checkpoint.StandardCheckpointer().restore(path) reads it")
+    if any(path.suffix == ".distcp" for path in files):
+        raise Refused(
+            "is a checkpoint of torch.distributed; one file is made of it by "
+            "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
+        )
+    raise Refused("is a folder without a checkpoint in it")
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        with reading(path):
+            return _reader(path) is not _read_index
+    except CheckpointError:
+        return False
+
+
+def _refuse_expanded(leaves: dict[str, Leaf], file_size: int) -> None:
+    total = sum(leaf.nbytes for leaf in leaves.values() if isinstance(leaf, Tensor))
+    if total > _MOST_EXPANDED * file_size + _ALWAYS_ALLOWED:
+        largest = max(leaves, key=lambda name: leaves[name].nbytes)
+        raise Refused(
+            f"is not read: its {file_size:,} bytes would expand to {total:,}, {plain(largest)} alone to "
+            f"{leaves[largest].nbytes:,}, since its tensors repeat values. If that is meant, save each .contiguous()"
+        )

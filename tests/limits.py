@@ -1,0 +1,49 @@
+"""Reading checkpoints in a process of its own, with little memory and little time: `python -m tests.limits PATH...`."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+SECONDS = 20
+MEGABYTES = 700  # of private memory, beyond what the imports took
+
+
+def limit_memory():
+    """From here on, private memory beyond the limit is refused, as if the machine had no more."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    used = int(status["VmData"].split()[0]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (used + MEGABYTES * 2**20,) * 2)
+
+
+def limit_time():
+    """Ends the process in a while, unless it is called again."""
+    signal.alarm(SECONDS)
+
+
+def outcomes(paths):
+    """What `read` makes of each file: the names of its tensors, or the message it is refused with."""
+    command = [sys.executable, "-m", "tests.limits", *map(str, paths)]
+    run = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def main(paths):
+    from jax_tconv.interop import CheckpointError, read
+
+    limit_memory()
+    for path in paths:
+        print(path, file=sys.stderr, flush=True)
+        limit_time()
+        try:
+            result = sorted(read(path))
+        except CheckpointError as error:
+            result = str(error)
+        print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
