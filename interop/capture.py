@@ -11,7 +11,7 @@ from flax import linen as nn
 from flax import nnx
 from numpy.typing import NDArray
 
-from .linen_paths import Paths
+from .linen_walk import Paths
 from .tensors import to_numpy
 
 Array = NDArray[Any]

@@ -1,55 +1,18 @@
 """State dicts into the variables of linen modules, and out of them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, overload
+from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 from numpy.typing import NDArray
 
 from .export import export
-from .layer_types import is_known
-from .linen_paths import Paths, Place
+from .linen_walk import find_layers, init
 from .matching import Match, plan
-from .model import Hints, Layer, Slot, check_hints, make_layer, read_hints
+from .model import read_hints
 from .naming import Rename
-from .report import Report
-
-# What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
-COLLECTIONS = ("params", "batch_stats")
-
-
-@overload
-def linen_variables(
-    module: nn.Module,
-    state_dict: Mapping[str, Any],
-    *example_inputs: Any,
-    rename: Rename = ...,
-    match: Match = ...,
-    flatten: Mapping[str, tuple[int, ...]] | None = ...,
-    layouts: Mapping[str, str] | None = ...,
-    strict: bool = ...,
-    downcast: bool = ...,
-    dry_run: Literal[False] = ...,
-) -> dict[str, Any]: ...
-
-
-@overload
-def linen_variables(
-    module: nn.Module,
-    state_dict: Mapping[str, Any],
-    *example_inputs: Any,
-    rename: Rename = ...,
-    match: Match = ...,
-    flatten: Mapping[str, tuple[int, ...]] | None = ...,
-    layouts: Mapping[str, str] | None = ...,
-    strict: bool = ...,
-    downcast: bool = ...,
-    dry_run: Literal[True],
-) -> Report: ...
 
 
 def linen_variables(
@@ -63,7 +26,7 @@ def linen_variables(
     strict: bool = True,
     downcast: bool = False,
     dry_run: bool = False,
-) -> dict[str, Any] | Report:
+) -> Any:
     """The variables of a linen module, with the values of a PyTorch state dict.
 
     A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
@@ -103,7 +66,7 @@ def linen_variables(
     planned.check(strict)
     values = {slot.place: jnp.asarray(value) for slot, value in planned.values()}
     filled = values.keys() == shapes.keys()
-    variables = {} if filled else traverse_util.flatten_dict(_init(module, example_inputs, abstract=False))
+    variables = {} if filled else traverse_util.flatten_dict(init(module, example_inputs, abstract=False))
     return traverse_util.unflatten_dict(variables | values)
 
 
@@ -150,60 +113,3 @@ def linen_state_dict(
             found = given[place].shape if place in given else "none"
             raise ValueError(f"variables must have {'.'.join(place)} of shape {leaf.shape}, got {found}")
     return export(layers, given, rename, num_batches_tracked)
-
-
-def find_layers(
-    module: nn.Module, example_inputs: tuple[Any, ...], hints: Hints
-) -> tuple[dict[Place, Any], list[Layer[Place]]]:
-    """The shapes of the module's variables by their place, and its layers in the order in which they are defined."""
-    if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"module must be a linen module, got {type(module).__name__}; for nnx there are load_state_dict and "
-            "state_dict"
-        )
-    called = Paths()
-
-    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        called.note(context.module)
-        return call(*args, **kwargs)
-
-    try:
-        with nn.intercept_methods(note):
-            shapes = traverse_util.flatten_dict(_init(module, example_inputs, abstract=True))
-    except TypeError as error:
-        if example_inputs:
-            raise
-        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
-    arrays: dict[Place, dict[str, Slot[Place]]] = {}
-    for place, leaf in shapes.items():
-        if place[0] in COLLECTIONS:
-            path = _layer_path(place[1:-1], called.modules)
-            name = ".".join(place[1 + len(path) :])
-            arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
-    layers = []
-    for path in sorted(arrays, key=called.order):
-        paths, suffix = called.names(path)
-        layers.append(make_layer(paths, called.modules.get(path), arrays[path], hints, suffix))
-    check_hints(hints, layers)
-    return shapes, layers
-
-
-def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
-    """The outermost layer of a known type around an array, else the module that holds it."""
-    for n in range(len(path) + 1):
-        if is_known(modules.get(path[:n])):
-            return path[:n]
-    return path
-
-
-def _init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:
-    """What `module.init` makes; `abstract`, only its shapes and dtypes, without computing anything."""
-    arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
-
-    def init(arrays: Mapping[int, Any]) -> Any:
-        inputs = [arrays.get(n, value) for n, value in enumerate(example_inputs)]
-        return nn.meta.unbox(module.init(jax.random.key(0), *inputs))
-
-    if abstract:
-        return jax.eval_shape(init, arrays)
-    return init({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})

@@ -1,22 +1,19 @@
 """State dicts into nnx models, and out of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
 from .export import export
-from .layer_types import is_known
 from .matching import Match, plan
-from .model import Hints, Layer, Slot, check_hints, make_layer, read_hints
+from .model import read_hints
 from .naming import Rename
+from .nnx_walk import find_layers, keeps_definition_order
 from .report import Report
-
-Variables = dict[int, nnx.Variable[Any]]
 
 
 def load_state_dict(
@@ -78,7 +75,7 @@ def load_state_dict(
     hints = read_hints(flatten, layouts)
     layers, variables = find_layers(model, hints)
     planned = plan(
-        layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=_keeps_definition_order(model)
+        layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=keeps_definition_order(model)
     )
     if dry_run:
         return planned.report
@@ -126,104 +123,6 @@ def state_dict(
     layers, variables = find_layers(model, read_hints(flatten, layouts))
     arrays = {place: variable.get_value() for place, variable in variables.items()}
     return export(layers, arrays, rename, num_batches_tracked)
-
-
-def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Variables]:
-    """The model's layers, in the order in which they are defined, and its variables by their identity."""
-    if not isinstance(model, nnx.Module):
-        raise TypeError(
-            f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
-            "linen_state_dict"
-        )
-    places: dict[int, list[tuple[str, ...]]] = {}
-    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]]]] = {}
-    within: list[tuple[str, ...]] = []
-    for path, torch_path, module in _walk(model, (), (), ()):
-        if within and path[: len(within[-1])] == within[-1]:
-            continue  # a part of the layer before
-        within = [path] if is_known(module) else []
-        if arrays := _arrays(module):
-            places.setdefault(id(module), []).append(torch_path)
-            found.setdefault(id(module), (module, path, arrays))
-    layers = []
-    for key, (module, path, arrays) in found.items():
-        slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
-        suffix = "_l0" if places[key][0][-1:] == (_CELL,) else ""
-        paths = tuple((".".join(name for name in names if name != _CELL),) for names in places[key])
-        layers.append(make_layer(paths, module, slots, hints, suffix))
-    check_hints(hints, layers)
-    return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
-
-
-def _keeps_definition_order(model: nnx.Module) -> bool:
-    """Whether the layers come in the order in which the model's code defines them.
-
-    What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
-    sorted by name, those of nnx's own among them.
-    """
-    modules = [module for _, _, module in _walk(model, (), (), ())]
-    named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
-    return all(list(vars(module)) != sorted(vars(module)) for module in named)
-
-
-def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
-    """What torch may call each module of the model, by its identity."""
-    names: dict[int, tuple[str, ...]] = {}
-    for _, torch_path, module in _walk(model, (), (), ()):
-        name = ".".join(name for name in torch_path if name != _CELL)
-        names[id(module)] = (*names.get(id(module), ()), name)
-    return names
-
-
-# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
-_CELL = "<cell>"
-
-
-def _walk(
-    node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
-    """Every module at every place where the model has it, in order of definition: its paths in Flax and in torch."""
-    if id(node) in above:
-        return
-    if isinstance(node, nnx.Module):
-        yield path, torch_path, node
-    for key, child in _children(node).items():
-        yield from _walk(child, (*path, str(key)), _step(node, torch_path, key), (*above, id(node)))
-
-
-def _children(node: Any) -> dict[Any, Any]:
-    """The modules, lists and dicts that a node holds, in order of definition."""
-    children = dict(nnx.iter_children(node, graph=True))
-    defined = {name: n for n, name in enumerate(vars(node))}
-    # A list's items have numbers, which are in order.
-    nodes = {key: children[key] for key in sorted(children, key=lambda key: defined.get(key, -1))}
-    return {k: n for k, n in nodes.items() if isinstance(n, nnx.Pytree) and not isinstance(n, nnx.Variable)}
-
-
-def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
-    """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
-    if not is_known(module):
-        return _own(module)
-    return {
-        ".".join(map(str, (*inner, name))): variable
-        for inner, child in nnx.iter_modules(module, graph=True)
-        for name, variable in _own(child).items()
-    }
-
-
-def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
-    """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
-    if isinstance(node, nnx.Sequential) and key == "layers":
-        return torch_path
-    return (*torch_path, _CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
-
-
-def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
-
-
-def _slot(path: str, variable: nnx.Variable[Any]) -> Slot[int]:
-    return Slot(tuple(variable.shape), np.dtype(variable.dtype), path, id(variable))
 
 
 def _like(old: Any, value: Any) -> jax.Array:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .capture import Run, run_linen, run_nnx, run_torch
 from .naming import Rename, new_names
-from .nnx import module_names
+from .nnx_walk import module_names
 from .report import render
 from .tensors import to_numpy
 

@@ -17,7 +17,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MOST_DIRECTORY = 16 * 2**20
-_ENCRYPTED, _UTF_8 = 1, 0x800
+_ENCRYPTED = 1
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -136,10 +136,9 @@ def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
     start = named + name_length + extra_length
     end = start + entry.file_size
     name = raw[named : named + name_length].tobytes()
-    encoding = "utf-8" if entry.flag_bits & _UTF_8 else "cp437"  # as zipfile decoded it
     # Whatever comes next begins so too: otherwise the content does not begin or end where the header says.
     follows = raw[end : end + 2].tobytes() == ZIP_MAGIC[:2]
-    if magic != ZIP_MAGIC or name != entry.orig_filename.encode(encoding) or not follows:
+    if magic != ZIP_MAGIC or name != entry.orig_filename.encode() or not follows:
         raise Refused(f"is broken: {plain(entry.filename)} in it, of {entry.file_size:,} bytes, does not fit the file")
     return raw[start:end]
 

@@ -1,4 +1,4 @@
-"""What torch calls the modules of a linen module.
+"""The walk over a linen module: its layers, their arrays, and what torch calls them.
 
 linen gives the items of a list in `setup`, and of an `nn.Sequential`, names such as `blocks_0` and `layers_0`; torch
 calls them `blocks.0` and `0`. A checkpoint may have either.
@@ -7,8 +7,17 @@ calls them `blocks.0` and `0`. A checkpoint may have either.
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+from flax import traverse_util
 
+from .layer_types import is_known
+from .model import Hints, Layer, Slot, check_hints, make_layer
+
+# What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
+COLLECTIONS = ("params", "batch_stats")
 Place: TypeAlias = tuple[str, ...]
 # Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
 CELL = "<cell>"
@@ -77,3 +86,60 @@ def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[Place,
         if isinstance(value, list | tuple) and all(part.isdigit() for part in item.split("_")):
             return (*inside, *item.split("_")), (n, *map(int, item.split("_")))
     return (name,), ()
+
+
+def find_layers(
+    module: nn.Module, example_inputs: tuple[Any, ...], hints: Hints
+) -> tuple[dict[Place, Any], list[Layer[Place]]]:
+    """The shapes of the module's variables by their place, and its layers in the order in which they are defined."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"module must be a linen module, got {type(module).__name__}; for nnx there are load_state_dict and "
+            "state_dict"
+        )
+    called = Paths()
+
+    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        called.note(context.module)
+        return call(*args, **kwargs)
+
+    try:
+        with nn.intercept_methods(note):
+            shapes = traverse_util.flatten_dict(init(module, example_inputs, abstract=True))
+    except TypeError as error:
+        if example_inputs:
+            raise
+        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+    arrays: dict[Place, dict[str, Slot[Place]]] = {}
+    for place, leaf in shapes.items():
+        if place[0] in COLLECTIONS:
+            path = _layer_path(place[1:-1], called.modules)
+            name = ".".join(place[1 + len(path) :])
+            arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
+    layers = []
+    for path in sorted(arrays, key=called.order):
+        paths, suffix = called.names(path)
+        layers.append(make_layer(paths, called.modules.get(path), arrays[path], hints, suffix))
+    check_hints(hints, layers)
+    return shapes, layers
+
+
+def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
+    """The outermost layer of a known type around an array, else the module that holds it."""
+    for n in range(len(path) + 1):
+        if is_known(modules.get(path[:n])):
+            return path[:n]
+    return path
+
+
+def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:
+    """What `module.init` makes; `abstract`, only its shapes and dtypes, without computing anything."""
+    arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
+
+    def init(arrays: Mapping[int, Any]) -> Any:
+        inputs = [arrays.get(n, value) for n, value in enumerate(example_inputs)]
+        return nn.meta.unbox(module.init(jax.random.key(0), *inputs))
+
+    if abstract:
+        return jax.eval_shape(init, arrays)
+    return init({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})

@@ -1,0 +1,110 @@
+"""The walk over an nnx model: its layers, their arrays, and what torch calls them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from .layer_types import is_known
+from .model import Hints, Layer, Slot, check_hints, make_layer
+
+Variables = dict[int, nnx.Variable[Any]]
+
+
+def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Variables]:
+    """The model's layers, in the order in which they are defined, and its variables by their identity."""
+    if not isinstance(model, nnx.Module):
+        raise TypeError(
+            f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
+            "linen_state_dict"
+        )
+    places: dict[int, list[tuple[str, ...]]] = {}
+    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]]]] = {}
+    within: list[tuple[str, ...]] = []
+    for path, torch_path, module in _walk(model, (), (), ()):
+        if within and path[: len(within[-1])] == within[-1]:
+            continue  # a part of the layer before
+        within = [path] if is_known(module) else []
+        if arrays := _arrays(module):
+            places.setdefault(id(module), []).append(torch_path)
+            found.setdefault(id(module), (module, path, arrays))
+    layers = []
+    for key, (module, path, arrays) in found.items():
+        slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
+        suffix = "_l0" if places[key][0][-1:] == (_CELL,) else ""
+        paths = tuple((".".join(name for name in names if name != _CELL),) for names in places[key])
+        layers.append(make_layer(paths, module, slots, hints, suffix))
+    check_hints(hints, layers)
+    return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
+
+
+def keeps_definition_order(model: nnx.Module) -> bool:
+    """Whether the layers come in the order in which the model's code defines them.
+
+    What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
+    sorted by name, those of nnx's own among them.
+    """
+    modules = [module for _, _, module in _walk(model, (), (), ())]
+    named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
+    return all(list(vars(module)) != sorted(vars(module)) for module in named)
+
+
+def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
+    """What torch may call each module of the model, by its identity."""
+    names: dict[int, tuple[str, ...]] = {}
+    for _, torch_path, module in _walk(model, (), (), ()):
+        name = ".".join(name for name in torch_path if name != _CELL)
+        names[id(module)] = (*names.get(id(module), ()), name)
+    return names
+
+
+# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
+_CELL = "<cell>"
+
+
+def _walk(
+    node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
+    """Every module at every place where the model has it, in order of definition: its paths in Flax and in torch."""
+    if id(node) in above:
+        return
+    if isinstance(node, nnx.Module):
+        yield path, torch_path, node
+    for key, child in _children(node).items():
+        yield from _walk(child, (*path, str(key)), _step(node, torch_path, key), (*above, id(node)))
+
+
+def _children(node: Any) -> dict[Any, Any]:
+    """The modules, lists and dicts that a node holds, in order of definition."""
+    children = dict(nnx.iter_children(node, graph=True))
+    defined = {name: n for n, name in enumerate(vars(node))}
+    # A list's items have numbers, which are in order.
+    nodes = {key: children[key] for key in sorted(children, key=lambda key: defined.get(key, -1))}
+    return {k: n for k, n in nodes.items() if isinstance(n, nnx.Pytree) and not isinstance(n, nnx.Variable)}
+
+
+def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
+    """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
+    if not is_known(module):
+        return _own(module)
+    return {
+        ".".join(map(str, (*inner, name))): variable
+        for inner, child in nnx.iter_modules(module, graph=True)
+        for name, variable in _own(child).items()
+    }
+
+
+def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
+    """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
+    if isinstance(node, nnx.Sequential) and key == "layers":
+        return torch_path
+    return (*torch_path, _CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
+
+
+def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
+
+
+def _slot(path: str, variable: nnx.Variable[Any]) -> Slot[int]:
+    return Slot(tuple(variable.shape), np.dtype(variable.dtype), path, id(variable))
