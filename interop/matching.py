@@ -18,6 +18,8 @@ from .report import Report, Row
 from .tensors import to_numpy
 
 Match = Literal["name", "order"]
+# Old checkpoints of networks with InstanceNorm have them, and their own code deletes them.
+STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename"
 
 
 def plan(
@@ -112,7 +114,8 @@ class _Matcher(Generic[Place]):
                     self._take("dropped", name, note="Flax has no use for it")
         for name, source in self.sources.items():
             if name not in self.claimed:
-                self._add("unexpected", name, source.parts, source, note=self.hints.get(name, ""))
+                statistics = STATISTICS if name.rpartition(".")[2] in ("running_mean", "running_var") else ""
+                self._add("unexpected", name, source.parts, source, note=self.hints.get(name, statistics))
         return Plan(list(self.fillings.values()), Report(tuple(self.rows), self._advice()))
 
     def _fill(self, layer: Layer[Place], parameter: Parameter, slot: Slot[Place]) -> None:

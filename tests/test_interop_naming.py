@@ -158,6 +158,16 @@ def test_linens_names_for_lists_and_sequentials():
         assert tensors[name].tobytes() == tensor.tobytes()
 
 
+def test_running_statistics_that_flax_has_not():
+    net = nnx.Sequential(nnx.InstanceNorm(3, rngs=RNGS))
+    state_dict = {"0.weight": ONES[0], "0.bias": ONES[0], "0.running_mean": ONES[0], "0.running_var": ONES[0]}
+    with pytest.raises(
+        interop.StateDictError, match="0.running_mean: the model's layer keeps no running statistics; if"
+    ):
+        interop.load_state_dict(net, state_dict)
+    assert interop.load_state_dict(net, state_dict, rename={"0.running": None}).ok
+
+
 def test_names_on_the_way_out():
     net = Net()
     out = interop.state_dict(net, rename={"": "module.", "blocks.": "layers.", "by_name": None})
