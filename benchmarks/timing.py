@@ -8,6 +8,8 @@ from dataclasses import dataclass
 # A call longer than this is timed once a round: what a second one would add is not worth waiting for.
 LONG_CALL = 0.5
 LEAST_CALLS = 3
+# A call longer than this needs none before it that is not timed: next to it, what that one waits for is nothing.
+VERY_LONG_CALL = 5.0
 # After the first round, what is so many times slower than the fastest gets only so many rounds in all.
 SLOW_FACTOR = 20.0
 SLOW_ROUNDS = 2
@@ -58,8 +60,12 @@ def interleave(
 
 
 def _visit(function: Callable[[], object], budget: float, clock: Callable[[], float]) -> list[float]:
-    # Not timed: another library's threads may still spin, waiting for work, and take the cores.
+    # Not counted: another library's threads may still spin, waiting for work, and take the cores.
+    start = clock()
     function()
+    first = clock() - start
+    if first > VERY_LONG_CALL:
+        return [first]
     taken: list[float] = []
     while len(taken) < LEAST_CALLS or sum(taken) < budget:
         start = clock()

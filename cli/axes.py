@@ -14,15 +14,11 @@ TABLED_OUTPUTS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Explained:
-    """One axis, or several with the same numbers, with its size and its overlap taken apart.
-
-    `numbers` are the axes it is about, of `ndim`; `padding_high` is what is cut off at the end.
-    """
+    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which of `ndim`."""
 
     numbers: tuple[int, ...]
     ndim: int
     axis: Axis
-    padding_high: int
     terms: list[Term]
     overlap: Overlap
 
@@ -44,22 +40,20 @@ class Explained:
             "terms": [dataclasses.asdict(term) for term in self.terms],
             "overlap": dataclasses.asdict(found) | {"even": found.even, "border": found.border},
             # One list an input row; for each of the first output rows the tap that joins them, or None.
-            "taps": [
-                [None if tap < 0 else tap for tap in row]
-                for row in taps(self.axis, self.padding_high, TABLED_OUTPUTS).tolist()
-            ],
+            "taps": [[None if tap < 0 else tap for tap in row] for row in taps(self.axis, TABLED_OUTPUTS).tolist()],
         }
 
 
 def explain_axes(geometry: Geometry) -> list[Explained]:
     """The axes of a layer, in order of the first of those that are alike."""
-    alike: dict[tuple[Axis, int], list[int]] = {}
-    for number, (axis, high) in enumerate(zip(geometry.axes, geometry.padding_high, strict=True)):
-        alike.setdefault((axis, high), []).append(number)
+    alike: dict[Axis, list[int]] = {}
+    for number, axis in enumerate(geometry.axes):
+        alike.setdefault(axis, []).append(number)
+    # The difference of both paddings is the output padding, also where an output size was asked for in its place.
+    extra = [low - high for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
     return [
-        # The difference of both paddings is the output padding, also where an output size was asked for in its place.
-        Explained(tuple(numbers), geometry.ndim, axis, high, terms(axis, axis.padding_low - high), overlap(axis, high))
-        for (axis, high), numbers in alike.items()
+        Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
+        for axis, numbers in alike.items()
     ]
 
 

@@ -107,7 +107,7 @@ def _show_overlap(console: Console, one: Explained) -> None:
     if start or end:
         console.print(f"Rows near the border that differ from this: {start} at the start, {end} at the end.")
     show(f"\nThe tap (0 to {one.axis.kernel_size - 1}) that joins an input row to an output row:")
-    show(wiring(one.axis, one.padding_high, one.overlap))
+    show(wiring(one.axis, one.overlap))
 
 
 def _heading(console: Console, text: str) -> None:

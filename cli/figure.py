@@ -53,7 +53,7 @@ def _wiring(whole: Any, panel: Any, one: Explained) -> None:
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     axis = one.axis
-    grid = taps(axis, one.padding_high, DRAWN_OUTPUTS)
+    grid = taps(axis, DRAWN_OUTPUTS)
     colours = colormaps["viridis"](np.linspace(0, 0.9, axis.kernel_size))
     places: dict[int, float] = {}
     for number, row in enumerate(grid):

@@ -2,7 +2,7 @@
 
 A. Odena, V. Dumoulin and C. Olah, "Deconvolution and Checkerboard Artifacts" (2016). On each axis, input row `i` meets
 output row `o` through one tap at most, so inputs and taps count alike; over several axes the counts multiply. They are
-found by asking the op itself, with ones and with numbered taps, so no arithmetic of rows is repeated here.
+what the library's own methods go by: for each residue of an output row by the stride, the taps that meet there.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jax_tconv import conv_transpose
 from jax_tconv.geometry import Axis
+from jax_tconv.methods.residues import meetings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,49 +37,42 @@ class Overlap:
     @property
     def border(self) -> tuple[int, int]:
         """How many output rows at the start and at the end lie outside of the pattern."""
-        half = (len(self.counts) + 1) // 2
-        off = np.flatnonzero(np.resize(self.pattern, len(self.counts)) != self.counts)
-        return max(off[off < half] + 1, default=0), max(len(self.counts) - off[off >= half], default=0)
+        size, half = len(self.counts), (len(self.counts) + 1) // 2
+        off = np.flatnonzero(np.resize(self.pattern, size) != self.counts).tolist()
+        return max((o + 1 for o in off if o < half), default=0), max((size - o for o in off if o >= half), default=0)
 
 
-def overlap(axis: Axis, padding_high: int) -> Overlap:
+def overlap(axis: Axis) -> Overlap:
     """The counts of one axis, and what they mean."""
-    ones = np.ones((1, axis.input_size, 1), np.float32)
-    counts = _landing(axis, ones, np.ones(axis.kernel_size), (axis.padding_low, padding_high))[0]
-    pattern = _pattern(axis)
+    met = meetings(axis)
+    counts = np.zeros(axis.output_size, int)
+    for residue, together in enumerate(met):
+        rows = counts[residue :: axis.stride]
+        for _, shift in together:
+            # Of the input rows that would be met, those that there are.
+            rows[max(0, -shift) : max(0, axis.input_size - shift)] += 1
+    pattern = tuple(map(len, met))
     evens = _even_kernels(axis)
     return Overlap(tuple(counts.tolist()), pattern, evens, _verdict(axis, pattern, evens))
 
 
-def taps(axis: Axis, padding_high: int, n_outputs: int) -> np.ndarray:
-    """For the first output rows, which tap each input row reaches them through: `(inputs, outputs)`, -1 for none.
+def taps(axis: Axis, n_outputs: int) -> np.ndarray:
+    """For the first output rows, which tap joins each to each input row: `(inputs, outputs)`, -1 for none.
 
-    Only the input rows that may reach one of these output rows are there.
+    The input rows after the last one that reaches any of these output rows are left out.
     """
+    met = meetings(axis)
     n_outputs = min(n_outputs, axis.output_size)
-    # A later input row would land beyond them.
-    n_inputs = min(axis.input_size, math.ceil((n_outputs + axis.padding_low) / axis.stride))
-    one_hot = np.eye(n_inputs, dtype=np.float32)[..., None]
-    # With fewer input rows the output is extended instead of cut off, so that the rows wanted are all there.
-    high = padding_high if n_inputs == axis.input_size else -axis.stride
-    numbered = np.arange(1, axis.kernel_size + 1)
-    return _landing(axis, one_hot, numbered, (axis.padding_low, high))[:, :n_outputs] - 1
-
-
-def _pattern(axis: Axis) -> tuple[int, ...]:
-    # So long that a whole period in the middle is out of reach of both ends.
-    reach = axis.dilation * (axis.kernel_size - 1)
-    n_inputs = reach // axis.stride + 3
-    full = _landing(axis, np.ones((1, n_inputs, 1), np.float32), np.ones(axis.kernel_size), (0, 0))[0]
-    start = math.ceil(reach / axis.stride) * axis.stride
-    return tuple(np.roll(full[start : start + axis.stride], -axis.padding_low).tolist())
-
-
-def _landing(axis: Axis, x: np.ndarray, kernel: np.ndarray, padding: tuple[int, int]) -> np.ndarray:
-    kernel = kernel.astype(np.float32)[:, None, None]
-    # float32 is exact for the counts and tap numbers here, all of them far below 2**24.
-    y = conv_transpose(x, kernel, stride=axis.stride, dilation=axis.dilation, padding=(padding,), precision="highest")
-    return np.asarray(y)[..., 0].astype(int)
+    found = [
+        (row // axis.stride + shift, row, tap)
+        for row in range(n_outputs)
+        for tap, shift in met[row % axis.stride]
+        if 0 <= row // axis.stride + shift < axis.input_size
+    ]
+    grid = np.full((max((number + 1 for number, _, _ in found), default=0), n_outputs), -1)
+    for number, row, tap in found:
+        grid[number, row] = tap
+    return grid
 
 
 def _even_kernels(axis: Axis) -> tuple[int, ...]:

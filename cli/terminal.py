@@ -1,5 +1,7 @@
 """The drawings for a terminal: which input rows reach which output rows, and the counts of two axes as shades."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from jax_tconv.geometry import Axis
@@ -14,15 +16,15 @@ BARS = "▁▂▃▄▅▆▇█"
 HOLE, EDGE, SHADES = " ", "░", "▒▓█"
 
 
-def wiring(axis: Axis, padding_high: int, found: Overlap) -> str:
+def wiring(axis: Axis, found: Overlap) -> str:
     """A table of input rows and output rows, with the tap that joins them, and the counts as bars."""
     cell = max(len(str(axis.kernel_size - 1)), len(str(min(axis.output_size, WIDTH)))) + 1
     last_input = len(str(axis.input_size - 1))
     label = len("output") + 1 + last_input
     fitting = (WIDTH - label) // cell
-    # As many output rows as the fewest input rows lead to, but never hardly any.
+    # No more output rows than a few input rows reach, but enough to see something where padding cuts these off.
     n_outputs = min(axis.output_size, fitting, max(MAX_INPUTS * axis.stride - axis.padding_low, MAX_INPUTS))
-    grid = taps(axis, padding_high, n_outputs)
+    grid = taps(axis, n_outputs)
     reaching = [number for number, row in enumerate(grid) if (row >= 0).any()]
     lines = [_line("output", range(n_outputs), label, cell)]
     for number in reaching[: 2 * MAX_INPUTS]:
@@ -36,8 +38,8 @@ def wiring(axis: Axis, padding_high: int, found: Overlap) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _line(name: str, cells: object, label: int, cell: int) -> str:
-    return f"{name:<{label}}" + "".join(f"{value:>{cell}}" for value in cells)  # type: ignore[attr-defined]
+def _line(name: str, cells: Iterable[int | str], label: int, cell: int) -> str:
+    return f"{name:<{label}}" + "".join(f"{value:>{cell}}" for value in cells)
 
 
 def shading(rows: Overlap, columns: Overlap) -> str:

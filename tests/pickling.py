@@ -1,9 +1,17 @@
-"""Checkpoints written by hand, so that they may hold what `torch.save` never writes; torch is not needed."""
+"""Checkpoints written by hand, so that they may hold what nothing else writes; torch is not needed."""
 
+import json
 import pickle
 import struct
 import zipfile
 
+import numpy as np
+import pytest
+
+from jax_tconv import interop
+
+# What the tensors here hold.
+FLOATS = np.arange(16, dtype="u1").view("f4").tolist()
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
@@ -13,7 +21,8 @@ def name(dotted):
 
 
 def string(text):
-    return b"X" + struct.pack("<I", len(text.encode())) + text.encode()
+    content = text.encode(errors="surrogatepass")
+    return b"X" + struct.pack("<I", len(content)) + content
 
 
 def integer(value):
@@ -70,3 +79,34 @@ def write_legacy(path, value, storages=None):
     parts += [program(value), pickle.dumps(list(storages), 2)]
     parts += [struct.pack("<q", numel) + content for numel, content in storages.values()]
     path.write_bytes(b"".join(parts))
+
+
+def safetensors_file(path, header, content=bytes(16), length=None):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + content)
+    return path
+
+
+@pytest.fixture(params=["zip", "legacy"])
+def write(request, tmp_path):
+    """Writes a pickled value in either of torch's formats."""
+
+    def write(value, **options):
+        path = tmp_path / "x.pt"
+        (write_zip if request.param == "zip" else write_legacy)(path, value, **options)
+        return path
+
+    write.legacy = request.param == "legacy"
+    write.tensor = lambda **options: tensor(legacy=write.legacy, **options)
+    return write
+
+
+def refusal(path, **options):
+    """The message that a file is refused with: a line about it."""
+    with pytest.raises(interop.CheckpointError) as caught:
+        interop.read(path, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{path.parent}")
+    assert "\n" not in message
+    assert len(message) < 1000
+    return message

@@ -148,6 +148,14 @@ def test_slow_functions_are_called_less():
     assert clock.time(functions, rounds=5, slow_factor=1e9)["long"].calls == 5
 
 
+def test_very_long_calls_are_all_timed():
+    clock = Clock()
+    ticks = 6 / TICK
+    found = clock.time({"fast": clock.function("fast", 1), "long": clock.function("long", ticks)}, rounds=5)
+    assert found["long"] == timing.Timing(6.0, 6.0, 6.0, rounds=2, calls=2)
+    assert clock.called.count("long") == 2
+
+
 # What follows runs the contestants.
 
 

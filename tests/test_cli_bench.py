@@ -1,0 +1,172 @@
+"""`jax-tconv bench`: who takes part, what is checked, and what is said of those who are missing or wrong."""
+
+import json
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jax_tconv.benchmarks import contest, peers
+from jax_tconv.benchmarks.peers import ours
+from jax_tconv.cli.bench import bench
+from jax_tconv.methods import METHODS
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(bench)
+SMALL = "--input 4,3 --kernel 3,2 --stride 2 --padding 1 --output-padding 1 --channels-in 3 --channels-out 2"
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(contest, "QUICK", contest.Settings(rounds=1, seconds=0.0))
+
+
+def run(arguments):
+    return CliRunner().invoke(app, [*arguments.split(), "--quick"])
+
+
+def results(arguments):
+    result = run(f"{arguments} --json")
+    assert result.exit_code == 0, result.exception
+    return json.loads(result.stdout)
+
+
+def uninstall(monkeypatch, library, peer):
+    """Makes the library's import fail, also where its contestant was imported before."""
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"jax_tconv.benchmarks.peers.{peer}", raising=False)
+    monkeypatch.delattr(peers, peer, raising=False)
+
+
+def check(result):
+    """What holds of all results on a small layer: everyone timed, with the right values, the fastest first."""
+    entries = result["contestants"]
+    assert {entry["status"] for entry in entries} == {"timed"}
+    assert result["judge"] == "torch"
+    medians = [entry["timing"]["median"] for entry in entries]
+    assert medians == sorted(medians)
+    assert [entry["times_fastest"] for entry in entries] == [median / medians[0] for median in medians]
+    # Some ten roundings of float32.
+    assert max(error for entry in entries for error in entry["errors"]) < 1e-6
+
+
+def test_every_method_and_every_peer():
+    pytest.importorskip("torch")
+    pytest.importorskip("equinox")
+    document = results(f"{SMALL} --mode forward")
+    assert document["layer"]["output"] == [8, 5]
+    assert document["machine"]["versions"]["jax"]
+    (result,) = document["results"]
+    check(result)
+    libraries = {"torch NCHW", "torch NHWC", "flax", "flax-transposed", "equinox", "lax"}
+    names = {entry["name"] for entry in result["contestants"]}
+    assert names == libraries | {"jax_tconv"} | {f"jax_tconv {method}" for method in METHODS}
+    assert result["chosen"].keys() == {"T"}
+
+
+def test_both_modes():
+    pytest.importorskip("torch")
+    forward, training = results(f"{SMALL} --methods None --peers torch,lax")["results"]
+    assert (forward["mode"], training["mode"]) == ("forward", "training")
+    assert training["chosen"].keys() == {"T", "C", "W"}
+    for result, arrays in ((forward, 1), (training, 3)):
+        check(result)
+        assert {len(entry["errors"]) for entry in result["contestants"]} == {arrays}
+
+
+def test_the_table():
+    pytest.importorskip("torch")
+    result = run(f"{SMALL} --batch 2 --methods None,taps --peers torch,flax --mode forward")
+    assert result.exit_code == 0, result.exception
+    lines = [line.strip() for line in result.stdout.split("\n")]
+    assert lines[0].startswith("3 to 2 channels, input 4,3, kernel 3,2, stride 2,2, padding 1,1")
+    assert "The output" in lines
+    assert "The output and both gradients" not in lines
+    # Of the contestants' rows only: the other lines have no percentage.
+    rows = [line for line in lines if "%" in line]
+    assert len(rows) == 5
+    for name in ("jax_tconv  ", "jax_tconv taps  ", "torch NCHW  ", "torch NHWC  ", "flax  "):
+        assert sum(row.startswith(name) for row in rows) == 1, name
+    assert "  1.00  " in rows[0]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_published_layer():
+    document = results("--layer hifigan_up4 --methods taps --peers lax --mode forward")
+    assert document["layer"]["source"].startswith("jik876/hifi-gan")
+    assert document["layer"]["output"] == [32768]
+    (result,) = document["results"]
+    assert {entry["name"] for entry in result["contestants"]} == {"jax_tconv taps", "lax"}
+
+
+def test_one_number_is_for_two_axes():
+    document = results("--input 4 --kernel 2 --methods taps --peers lax --mode forward")
+    assert (document["layer"]["input"], document["layer"]["kernel"]) == ([4, 4], [2, 2])
+
+
+def test_what_has_no_form_of_a_layer_is_left_out():
+    shown = run("--input 5 --dims 1 --kernel 2 --groups 2 --methods taps --peers flax --mode forward").stdout
+    assert "flax left out: flax's ConvTranspose has no groups\n" in shown
+
+
+def test_libraries_that_are_missing_are_left_out(monkeypatch):
+    uninstall(monkeypatch, "torch", "pytorch")
+    uninstall(monkeypatch, "equinox", "equinox_nn")
+    result = run(f"{SMALL} --methods None")
+    assert result.exit_code == 0, result.exception
+    for line in (
+        "torch left out: not installed; pip install torch\n",
+        "equinox left out: not installed; pip install equinox\n",
+        "PyTorch would be the better judge: pip install torch\n",
+    ):
+        assert result.stdout.count(line) == 1
+    assert "from the values of jax.lax" in result.stdout
+    assert {result["judge"] for result in results(f"{SMALL} --methods None")["results"]} == {"jax.lax"}
+
+
+@pytest.mark.parametrize("judge", ["torch", "jax.lax"])
+def test_wrong_values_are_not_timed_and_end_in_an_error(judge, monkeypatch):
+    if judge == "torch":
+        pytest.importorskip("torch")
+    else:
+        uninstall(monkeypatch, "torch", "pytorch")
+    right = ours.conv_transpose
+    monkeypatch.setattr(ours, "conv_transpose", lambda *a, method, **k: right(*a, **k) * (1.001 if method else 1))
+    result = run(f"{SMALL} --methods None,taps --peers flax --mode forward --json")
+    reason = f"the output differs from {judge}'s by 1.0e-03 of its largest value"
+    entries = {entry["name"]: entry for entry in json.loads(result.stdout)["results"][0]["contestants"]}
+    assert entries["jax_tconv taps"]["status"] == "wrong"
+    assert entries["jax_tconv taps"]["reason"].startswith(reason)
+    assert entries["jax_tconv taps"]["timing"] is None
+    assert entries["jax_tconv"]["status"] == entries["flax"]["status"] == "timed"
+    assert isinstance(result.exception, ValueError)
+    assert str(result.exception).startswith(
+        f"a fault of jax_tconv's, please report it: jax_tconv taps (forward): {reason}"
+    )
+    shown = run(f"{SMALL} --methods None,taps --peers flax --mode forward").stdout
+    assert " ".join(shown.split()).count(f"jax_tconv taps wrong: {reason}") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "give a layer: --input and --kernel, and what else it has, or --layer with a name"),
+        ("--input 4", "give a layer"),
+        ("--layer sam_up9", "unknown --layer 'sam_up9'; known: dcgan_g1, "),
+        ("--layer sam_up2 --stride 3", "leave out the options that describe one"),
+        ("--layer sam_up2 --batch 1", "leave out the options that describe one"),
+        ("--input 4,4,4,4 --kernel 3", "at most 3 spatial axes, got 4"),
+        ("--input 4 --kernel 3 --padding 9", "the output has size (-12, -12); use less padding"),
+        ("--input 4 --kernel 3 --groups 3", "--groups must divide the 64 of --channels-in, got 3"),
+        ("--input 4 --kernel 3 --methods fft", "unknown method 'fft'; known: None, lhs_dilation"),
+        ("--input 4 --kernel 3 --peers keras", "unknown peer 'keras'; known: torch, flax"),
+        ("--input 4 --kernel 3 --mode backward", "unknown mode 'backward'; known: forward, training, both"),
+    ],
+)
+def test_errors(arguments, message):
+    result = run(arguments)
+    assert isinstance(result.exception, ValueError)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert result.stdout == ""
