@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench lint clean help
+.PHONY: demo test test-slow bench lint clean help
 
 help:
 	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
 	@echo "make test   run the tests"
+	@echo "make test-slow  a gigabyte through every kind of file, and 10,000 mutated files (about five minutes)"
 	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
@@ -25,6 +26,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks run

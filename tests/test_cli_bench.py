@@ -100,6 +100,14 @@ def test_a_published_layer():
     assert {entry["name"] for entry in result["contestants"]} == {"jax_tconv taps", "lax"}
 
 
+def test_json_stands_alone_on_a_terminal(monkeypatch):
+    # Makes rich take the output for a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = run("--input 4 --kernel 2 --methods taps --peers lax --mode forward --json")
+    assert json.loads(result.stdout)["results"]
+    assert "time" in result.stderr
+
+
 def test_one_number_is_for_two_axes():
     document = results("--input 4 --kernel 2 --methods taps --peers lax --mode forward")
     assert (document["layer"]["input"], document["layer"]["kernel"]) == ([4, 4], [2, 2])
