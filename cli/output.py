@@ -1,6 +1,7 @@
 """What commands print: text that keeps its width, or one JSON document."""
 
 import json
+import math
 from typing import Any
 
 
@@ -10,8 +11,16 @@ def show(text: str) -> None:
 
 
 def show_json(document: Any) -> None:
-    """Prints one JSON document."""
-    print(json.dumps(document, indent=1, default=str))
+    """Prints one JSON document; infinity and NaN, for which JSON has no words, as null."""
+    print(json.dumps(_finite(document), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def size(nbytes: int) -> str:

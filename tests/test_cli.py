@@ -190,6 +190,9 @@ def test_verify(folder, run):
     code, out, _ = run(*common, "--model", "nets:padded")
     assert code == 1
     assert "'up' differs in shape: (1, 11, 11, 3) in PyTorch, (1, 9, 9, 3) in Flax" in out
+    code, out, _ = run(*common, "--model", "nets:padded", "--json")
+    document = json.loads(out, parse_constant=pytest.fail)
+    assert (code, document["ok"], document["layers"][0]["difference"]) == (1, False, None)
     document = json.loads(run(*common, "--model", "nets:Twin", "--json")[1])
     assert document["ok"]
     assert [layer["name"] for layer in document["layers"]] == ["up", "norm", ""]
