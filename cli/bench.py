@@ -1,7 +1,6 @@
 """`jax-tconv bench`: one layer timed on this machine, by every algorithm and every library that has the op."""
 
 import dataclasses
-import math
 from typing import Annotated, Any
 
 import typer
@@ -122,8 +121,6 @@ def _as_data(result: Result) -> dict[str, Any]:
     contestants = []
     for outcome in _ordered(result):
         entry = dataclasses.asdict(outcome) | {"name": _label(outcome)}
-        # JSON has no infinity, which is the error of another shape, and no NaN.
-        entry["errors"] = [error if math.isfinite(error) else None for error in outcome.errors]
         entry["times_fastest"] = outcome.seconds / fastest if outcome.timing else None
         contestants.append(entry)
     return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}

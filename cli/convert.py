@@ -10,9 +10,10 @@ from flax import linen as nn
 from flax import nnx, traverse_util
 
 from jax_tconv import interop
+from jax_tconv.interop.linen import report_and_variables
 
 from . import options
-from .loading import call_factory, feature_shapes, layout_rules, renaming, shapes
+from .loading import call_factory, conversion, shapes
 from .output import show, show_json
 
 
@@ -54,13 +55,7 @@ def convert(
             interop.write(out, state_dict)
         _tell({"tensors": len(state_dict), "out": None if dry_run else str(out)}, f"{len(state_dict)} tensors", as_json)
         return
-    arguments: dict[str, Any] = {
-        "rename": renaming(rename, drop),
-        "match": match,
-        "flatten": feature_shapes(flatten),
-        "layouts": layout_rules(layout),
-        "downcast": downcast,
-    }
+    arguments = conversion(rename, drop, match, flatten, layout, downcast)
     report, variables = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
     if variables is not None:
         _write(out, variables)
@@ -82,8 +77,7 @@ def filled(
         return report, None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat)))
     if not isinstance(model, nn.Module):
         raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
-    report = interop.linen_variables(model, state_dict, *inputs, dry_run=True, **arguments)
-    return report, None if dry_run else interop.linen_variables(model, state_dict, *inputs, **arguments)
+    return report_and_variables(model, state_dict, tuple(inputs), strict=True, dry_run=dry_run, **arguments)
 
 
 def _write(out: Path, variables: Any) -> None:

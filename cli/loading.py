@@ -41,6 +41,24 @@ def call_factory(argument: str, text: str) -> Any:
     return factory(rngs=nnx.Rngs(0)) if "rngs" in parameters else factory()
 
 
+def conversion(
+    rename: Sequence[str],
+    drop: Sequence[str],
+    match: str,
+    flatten: Sequence[str],
+    layout: Sequence[str],
+    downcast: bool,
+) -> dict[str, Any]:
+    """The options of a conversion as the arguments that `interop.load_state_dict` and `linen_variables` take."""
+    return {
+        "rename": renaming(rename, drop),
+        "match": match,
+        "flatten": feature_shapes(flatten),
+        "layouts": layout_rules(layout),
+        "downcast": downcast,
+    }
+
+
 def renaming(renames: Sequence[str], drops: Sequence[str]) -> dict[str, str | None]:
     """`old=new` prefixes, and prefixes of tensors to drop, as `rename` takes them."""
     result: dict[str, str | None] = {}

@@ -7,11 +7,12 @@ import typer
 from flax import linen as nn
 
 from jax_tconv import interop
+from jax_tconv.interop.naming import new_names
 from jax_tconv.interop.parity import channels_last
 
 from . import options
 from .convert import filled
-from .loading import call_factory, feature_shapes, layout_rules, random_arrays, renaming, shapes
+from .loading import call_factory, conversion, random_arrays, shapes
 from .output import show, show_json
 
 
@@ -57,18 +58,11 @@ def verify(
     _load(original, state_dict)
     given = random_arrays(shapes(inputs))
     flax_model = call_factory("--model", model)
-    renames = renaming(rename, drop)
-    arguments: dict[str, Any] = {
-        "rename": renames,
-        "match": match,
-        "flatten": feature_shapes(flatten),
-        "layouts": layout_rules(layout),
-        "downcast": downcast,
-    }
+    arguments = conversion(rename, drop, match, flatten, layout, downcast)
     _, variables = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
-    found = interop.verify(original, flax_model, *given, rename=renames, tolerance=tolerance)
+    found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
     if as_json:
         layers = [dataclasses.asdict(layer) for layer in (*found.layers, *found.outputs)]
         show_json({"ok": found.ok, "verdict": found.verdict, "layers": layers})
@@ -81,10 +75,8 @@ def verify(
 def _load(module: Any, state_dict: Any) -> None:
     """Fills the torch module, whose own names may lack the prefix of a wrapper."""
     tensors = interop.to_torch(state_dict)
-    own = module.state_dict().keys()
-    if not tensors.keys() & own:
-        tensors = {name.removeprefix("module.").removeprefix("_orig_mod."): value for name, value in tensors.items()}
+    names = new_names(tensors, None, module.state_dict())
     try:
-        module.load_state_dict(tensors)
+        module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
     except RuntimeError as error:
         raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error

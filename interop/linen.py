@@ -13,6 +13,7 @@ from .linen_walk import find_layers, init
 from .matching import Match, plan
 from .model import read_hints
 from .naming import Rename
+from .report import Report
 
 
 def linen_variables(
@@ -59,15 +60,44 @@ def linen_variables(
       >>> variables["params"]["kernel"].shape
       (2, 2, 8, 4)
     """
+    report, variables = report_and_variables(
+        module,
+        state_dict,
+        example_inputs,
+        rename=rename,
+        match=match,
+        flatten=flatten,
+        layouts=layouts,
+        strict=strict,
+        downcast=downcast,
+        dry_run=dry_run,
+    )
+    return report if dry_run else variables
+
+
+def report_and_variables(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    example_inputs: tuple[Any, ...],
+    *,
+    rename: Rename,
+    match: Match,
+    flatten: Mapping[str, tuple[int, ...]] | None,
+    layouts: Mapping[str, str] | None,
+    strict: bool,
+    downcast: bool,
+    dry_run: bool,
+) -> tuple[Report, dict[str, Any] | None]:
+    """What `linen_variables` returns, either way, from one conversion; no variables after a dry run."""
     shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
     planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast)
     if dry_run:
-        return planned.report
+        return planned.report, None
     planned.check(strict)
     values = {slot.place: jnp.asarray(value) for slot, value in planned.values()}
     filled = values.keys() == shapes.keys()
     variables = {} if filled else traverse_util.flatten_dict(init(module, example_inputs, abstract=False))
-    return traverse_util.unflatten_dict(variables | values)
+    return planned.report, traverse_util.unflatten_dict(variables | values)
 
 
 def linen_state_dict(

@@ -14,13 +14,11 @@ from flax import linen as nn
 from flax import traverse_util
 
 from .layer_types import is_known
-from .model import Hints, Layer, Slot, check_hints, make_layer
+from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 # What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
 COLLECTIONS = ("params", "batch_stats")
 Place: TypeAlias = tuple[str, ...]
-# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
-CELL = "<cell>"
 
 
 class Paths:
@@ -54,12 +52,8 @@ class Paths:
     def names(self, path: Place) -> tuple[tuple[tuple[str, ...], ...], str]:
         """The names of the module at `path`, places and spellings, and what torch puts behind its tensors' names."""
         places = self._places(path)
-        suffix = "_l0" if places[0][-1][-1:] == (CELL,) else ""
-        joined = (
-            dict.fromkeys(".".join(name for name in names if name != CELL) for names in spellings)
-            for spellings in places
-        )
-        return tuple(tuple(names) for names in joined), suffix
+        names = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
+        return names, tensor_suffix(places[0][-1])
 
     def order(self, path: Place) -> list[tuple[int, ...]]:
         """A key to sort paths in the order in which the modules are defined, in `setup` or by their calls."""

@@ -153,6 +153,20 @@ def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
                 raise ValueError(f"{argument} names {name!r}, which the model has not")
 
 
+# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
+CELL = "<cell>"
+
+
+def dotted(path: tuple[str, ...]) -> str:
+    """A torch path as torch writes it."""
+    return ".".join(name for name in path if name != CELL)
+
+
+def tensor_suffix(path: tuple[str, ...]) -> str:
+    """What torch puts behind the names of the tensors at a path: an RNN numbers its layers."""
+    return "_l0" if path[-1:] == (CELL,) else ""
+
+
 def join(path: str, name: str) -> str:
     """A tensor's name within a module at `path`."""
     return f"{path}.{name}" if path else name

@@ -74,9 +74,8 @@ def load_state_dict(
     """
     hints = read_hints(flatten, layouts)
     layers, variables = find_layers(model, hints)
-    planned = plan(
-        layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=keeps_definition_order(model)
-    )
+    ordered = match != "order" or keeps_definition_order(model)
+    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=ordered)
     if dry_run:
         return planned.report
     planned.check(strict)

@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 
 from .layer_types import is_known
-from .model import Hints, Layer, Slot, check_hints, make_layer
+from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 Variables = dict[int, nnx.Variable[Any]]
 
@@ -32,9 +32,8 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Vari
     layers = []
     for key, (module, path, arrays) in found.items():
         slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
-        suffix = "_l0" if places[key][0][-1:] == (_CELL,) else ""
-        paths = tuple((".".join(name for name in names if name != _CELL),) for names in places[key])
-        layers.append(make_layer(paths, module, slots, hints, suffix))
+        paths = tuple((dotted(names),) for names in places[key])
+        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[key][0])))
     check_hints(hints, layers)
     return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
 
@@ -54,13 +53,8 @@ def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
     """What torch may call each module of the model, by its identity."""
     names: dict[int, tuple[str, ...]] = {}
     for _, torch_path, module in _walk(model, (), (), ()):
-        name = ".".join(name for name in torch_path if name != _CELL)
-        names[id(module)] = (*names.get(id(module), ()), name)
+        names[id(module)] = (*names.get(id(module), ()), dotted(torch_path))
     return names
-
-
-# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
-_CELL = "<cell>"
 
 
 def _walk(
@@ -99,7 +93,7 @@ def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
     """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
     if isinstance(node, nnx.Sequential) and key == "layers":
         return torch_path
-    return (*torch_path, _CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
+    return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
 
 
 def _own(module: Any) -> dict[str, nnx.Variable[Any]]:

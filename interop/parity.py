@@ -1,7 +1,7 @@
 """Whether a Flax model computes what its PyTorch original computes, layer by layer."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -192,9 +192,10 @@ def verify(
 
 def _compared(theirs: Run, ours: Run, rename: Rename, tolerance: float) -> Verification:
     flax_names = {name: names for names in ours.calls for name in names if name}
+    wanted = {f"{name}.weight" for name in flax_names}
     layers = []
     for torch_names, calls in theirs.calls.items():
-        named = [(name, new) for name in torch_names if name and (new := _flax_name(name, rename, flax_names))]
+        named = [(name, new) for name in torch_names if name and (new := _flax_name(name, rename, wanted))]
         if not named:
             continue
         (name, new), *_ = named
@@ -214,12 +215,11 @@ def _compared(theirs: Run, ours: Run, rename: Rename, tolerance: float) -> Verif
     return Verification(tuple(layers), tuple(outputs), tolerance, ours.error)
 
 
-def _flax_name(name: str, rename: Rename, known: Mapping[str, Any]) -> str | None:
+def _flax_name(name: str, rename: Rename, wanted: Set[str]) -> str | None:
     """What the Flax model calls a module: what it calls a tensor of it, without the tensor's own name."""
     weight = f"{name}.weight"
-    new = new_names([weight], rename, [f"{layer}.weight" for layer in known])[weight]
-    layer = new.removesuffix(".weight") if new else None
-    return layer if layer in known else None
+    new = new_names([weight], rename, wanted)[weight]
+    return new.removesuffix(".weight") if new is not None and new in wanted else None
 
 
 def _layer(name: str, torch_layer: str, flax_layer: str, a: Any, b: Any, tolerance: float) -> LayerDifference:
