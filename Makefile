@@ -31,12 +31,14 @@ test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks run
+	$(BIN)/python -m jax_tconv.benchmarks run
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf build/typed && mkdir -p build/typed/jax_tconv
+	ln -s $(CURDIR)/jax_tconv/* $(CURDIR)/interop build/typed/jax_tconv
+	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml
 
 clean:
 	rm -rf $(VENV) demo_output bench_output examples/deepcr/.cache build *.egg-info

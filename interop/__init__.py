@@ -6,24 +6,24 @@ the nnx layer of a PyTorch one. The `kernel_*` functions convert one weight. tor
 and tensors are given or wanted.
 """
 
-from .files import CheckpointError as CheckpointError
-from .files import read as read
-from .files import write as write
-from .files import write_orbax as write_orbax
-from .kernels import kernel_from_flax as kernel_from_flax
-from .kernels import kernel_from_torch as kernel_from_torch
-from .kernels import kernel_to_torch as kernel_to_torch
-from .linen import linen_state_dict as linen_state_dict
-from .linen import linen_variables as linen_variables
-from .modules import from_torch as from_torch
-from .nnx import load_state_dict as load_state_dict
-from .nnx import state_dict as state_dict
-from .parity import Verification as Verification
-from .parity import verify as verify
-from .report import Report as Report
-from .report import Row as Row
-from .report import StateDictError as StateDictError
-from .tensors import to_torch as to_torch
+from ._convert.linen import linen_state_dict as linen_state_dict
+from ._convert.linen import linen_variables as linen_variables
+from ._convert.nnx import load_state_dict as load_state_dict
+from ._convert.nnx import state_dict as state_dict
+from ._convert.report import Report as Report
+from ._convert.report import Row as Row
+from ._convert.report import StateDictError as StateDictError
+from ._files import CheckpointError as CheckpointError
+from ._files import read as read
+from ._files import write as write
+from ._files import write_orbax as write_orbax
+from ._from_torch import from_torch as from_torch
+from ._layers.kernels import kernel_from_flax as kernel_from_flax
+from ._layers.kernels import kernel_from_torch as kernel_from_torch
+from ._layers.kernels import kernel_to_torch as kernel_to_torch
+from ._layers.tensors import to_torch as to_torch
+from ._verify.parity import Verification as Verification
+from ._verify.parity import verify as verify
 
 __all__ = [
     "CheckpointError",

@@ -9,10 +9,10 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype as flax_promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv.arguments import IntOrInts, Padding
-from jax_tconv.functional import conv_transpose
+from jax_tconv._call.arguments import IntOrInts, Padding
+from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape
+from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
-from jax_tconv.layer import check_mask, checked_inputs, checked_window, kernel_shape
 
 
 class ConvTranspose(nn.Module):

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import layers, timing
-from benchmarks.layers import BadInput, Layer
 from jax_tconv import output_shape
+from jax_tconv.benchmarks import layers, timing
+from jax_tconv.benchmarks.layers import BadInput, Layer
 
 TINY = [
     {"name": "2d", "in": 3, "out": 2, "kernel": [3, 2], "stride": 2, "padding": 1, "output_padding": 1}
@@ -166,7 +166,7 @@ def libraries():
 
 
 def contest(layer, mode, entrants):
-    from benchmarks.contest import Settings, hold
+    from jax_tconv.benchmarks.contest import Settings, hold
 
     return hold(layer, mode, entrants, Settings(rounds=1, seconds=0.0))
 
@@ -175,8 +175,8 @@ def contest(layer, mode, entrants):
 @pytest.mark.parametrize("mode", ["forward", "training"])
 @pytest.mark.parametrize("name", [entry["name"] for entry in TINY])
 def test_every_contestant_has_torchs_values(name, mode):
-    from benchmarks import peers
-    from benchmarks.peers import ours
+    from jax_tconv.benchmarks import peers
+    from jax_tconv.benchmarks.peers import ours
 
     result = contest(tiny(name), mode, ours.contestants(["None", "taps"]) + peers.find(list(peers.FILES)))
     status = {outcome.name: outcome.status for outcome in result.outcomes}
@@ -215,8 +215,8 @@ def _nan(arrays):
     ],
 )
 def test_wrong_values_are_not_timed(spoil, mode, what):
-    from benchmarks.peers import pytorch
-    from benchmarks.peers.contestant import Contestant
+    from jax_tconv.benchmarks.peers import pytorch
+    from jax_tconv.benchmarks.peers.contestant import Contestant
 
     (honest, _) = pytorch.contestants()
     cheat = Contestant("cheat", "jax", lambda layer, mode, arrays: honest.prepare(layer, mode, spoil(arrays)))
@@ -228,8 +228,8 @@ def test_wrong_values_are_not_timed(spoil, mode, what):
 
 @pytest.mark.usefixtures("libraries")
 def test_a_contestant_that_breaks_stops_nobody():
-    from benchmarks.peers import ours
-    from benchmarks.peers.contestant import Contestant
+    from jax_tconv.benchmarks.peers import ours
+    from jax_tconv.benchmarks.peers.contestant import Contestant
 
     broken = Contestant("broken", "jax", lambda *_: 1 / 0)
     result = contest(tiny(), "forward", [broken, *ours.contestants(["None"])])
@@ -241,7 +241,7 @@ def test_a_contestant_that_breaks_stops_nobody():
 
 @pytest.mark.usefixtures("libraries")
 def test_a_missing_library_is_a_reason(monkeypatch):
-    from benchmarks import peers
+    from jax_tconv.benchmarks import peers
 
     uninstall(monkeypatch, "equinox", "equinox_nn")
     (outcome,) = contest(tiny(), "forward", peers.find(["equinox"])).outcomes
@@ -251,10 +251,10 @@ def test_a_missing_library_is_a_reason(monkeypatch):
 
 def uninstall(monkeypatch, library, peer):
     """Makes the library's import fail, also where its contestant was imported before."""
-    from benchmarks import peers
+    from jax_tconv.benchmarks import peers
 
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"benchmarks.peers.{peer}", raising=False)
+    monkeypatch.delitem(sys.modules, f"jax_tconv.benchmarks.peers.{peer}", raising=False)
     monkeypatch.delattr(peers, peer, raising=False)
 
 
@@ -262,8 +262,8 @@ def uninstall(monkeypatch, library, peer):
 @pytest.mark.parametrize("mode", ["forward", "training"])
 @pytest.mark.parametrize("name", [entry["name"] for entry in TINY])
 def test_the_judge_without_torch_agrees_with_torch(name, mode, monkeypatch):
-    from benchmarks import check, judge
-    from benchmarks.peers import pytorch
+    from jax_tconv.benchmarks import check, judge
+    from jax_tconv.benchmarks.peers import pytorch
 
     layer = tiny(name)
     arrays = layer.draw()
@@ -278,9 +278,9 @@ def test_the_judge_without_torch_agrees_with_torch(name, mode, monkeypatch):
 
 @pytest.mark.usefixtures("libraries")
 def test_without_torch_the_rest_is_timed(monkeypatch):
-    from benchmarks import contest as contests
-    from benchmarks import machine, peers
-    from benchmarks.peers import ours
+    from jax_tconv.benchmarks import contest as contests
+    from jax_tconv.benchmarks import machine, peers
+    from jax_tconv.benchmarks.peers import ours
 
     uninstall(monkeypatch, "torch", "pytorch")
     machine.set_precision(tf32=False)
@@ -300,7 +300,7 @@ def test_without_torch_the_rest_is_timed(monkeypatch):
 
 
 def test_an_output_without_contributions_is_no_disagreement():
-    from benchmarks import check
+    from jax_tconv.benchmarks import check
 
     zeros, ones = np.zeros((2, 1)), np.ones((2, 1))
     assert check.errors((zeros,), (zeros,)) == (0.0,)
@@ -309,8 +309,8 @@ def test_an_output_without_contributions_is_no_disagreement():
 
 @pytest.mark.usefixtures("libraries")
 def test_sums_by_hand():
-    from benchmarks.machine import Machine
-    from benchmarks.results import Outcome, Result, summarise
+    from jax_tconv.benchmarks.machine import Machine
+    from jax_tconv.benchmarks.results import Outcome, Result, summarise
 
     def result(name, **seconds):
         families = {"ours": "ours", "first": "torch", "last": "torch", "flax": "jax"}
@@ -340,8 +340,8 @@ def test_sums_by_hand():
 
 @pytest.mark.usefixtures("libraries")
 def test_scaling_enlarges_one_axis_at_a_time():
-    from benchmarks import scaling
-    from benchmarks.peers import ours
+    from jax_tconv.benchmarks import scaling
+    from jax_tconv.benchmarks.peers import ours
 
     layer = tiny("grouped")
     changes = {}
@@ -370,7 +370,7 @@ def test_scaling_enlarges_one_axis_at_a_time():
 
 @pytest.mark.usefixtures("libraries")
 def test_growth_beyond_proportion_is_flagged():
-    from benchmarks.scaling import Growth
+    from jax_tconv.benchmarks.scaling import Growth
 
     def flags(seconds, sizes):
         return Growth("k", "forward", "batch", (1, 2, 4, 8), seconds, sizes).flags
@@ -382,7 +382,7 @@ def test_growth_beyond_proportion_is_flagged():
 
 def command(monkeypatch, *arguments):
     """Runs the command line and returns its exit code, or the message in its place."""
-    from benchmarks import __main__, machine
+    from jax_tconv.benchmarks import __main__, machine
 
     monkeypatch.setattr(machine, "PRODUCTS", ((8, 8, 8),))
     monkeypatch.setattr(sys, "argv", ["benchmarks", *map(str, arguments)])
@@ -421,7 +421,7 @@ def test_the_command_writes_what_it_measured(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.usefixtures("libraries")
 def test_scaling_command(tmp_path, monkeypatch, capsys):
-    from benchmarks import scaling
+    from jax_tconv.benchmarks import scaling
 
     monkeypatch.setattr(scaling, "KINDS", [tiny("1d"), tiny("2d")])
     arguments = ["--only", "1d", "--modes", "forward", "--doublings", 1, "--rounds", 1, "--out", tmp_path]
@@ -433,7 +433,7 @@ def test_scaling_command(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.usefixtures("libraries")
 def test_our_wrong_values_fail_the_run(tmp_path, monkeypatch):
-    from benchmarks.peers import ours
+    from jax_tconv.benchmarks.peers import ours
 
     right = ours.conv_transpose
     monkeypatch.setattr(ours, "conv_transpose", lambda *a, **k: right(*a, **k) * 1.001)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv.methods import METHODS, rows
-from jax_tconv.problem import problem
+from jax_tconv._call.call import problem
+from jax_tconv._methods import METHODS, rows
 from tests import reference
 from tests.cases import CASES, Case
 from tests.test_sharding import collectives

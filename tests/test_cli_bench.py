@@ -7,10 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from jax_tconv._methods import METHODS
 from jax_tconv.benchmarks import contest, peers
 from jax_tconv.benchmarks.peers import ours
 from jax_tconv.cli.bench import bench
-from jax_tconv.methods import METHODS
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(bench)

@@ -10,10 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from jax_tconv import select_method
+from jax_tconv._call.geometry import window
 from jax_tconv.cli import axes, figure, overlap, terminal
 from jax_tconv.cli.arithmetic import FORMULA
 from jax_tconv.cli.explain import explain
-from jax_tconv.geometry import window
 from tests import reference
 from tests.cases import CASES
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv.methods import METHODS
+from jax_tconv._methods import METHODS
 
 HALF = ["bfloat16", "float16"]
 

@@ -9,7 +9,7 @@ from flax import nnx
 import jax_tconv.linen
 import jax_tconv.nnx
 from jax_tconv import interop
-from jax_tconv.interop.layer_types import LAYER_TYPES
+from jax_tconv.interop._layers.layer_types import LAYER_TYPES
 
 torch = pytest.importorskip("torch")
 RNGS = nnx.Rngs(0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv.methods import METHODS
+from jax_tconv._methods import METHODS
 from tests import reference
 from tests.cases import CASES
 

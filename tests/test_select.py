@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose, select_method
-from jax_tconv.methods import METHODS
-from jax_tconv.select import PLATFORMS
+from jax_tconv._methods import METHODS
+from jax_tconv._selection.select import PLATFORMS
 from tests.cases import CASES
 
 

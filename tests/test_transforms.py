@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jax_tconv import conv_transpose, conv_transpose_saveable
-from jax_tconv.methods import METHODS
+from jax_tconv._methods import METHODS
 from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)

@@ -1,0 +1,60 @@
+"""The arrays of a Flax model as a PyTorch state dict."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from .._layers.model import Layer, Place, join
+from .naming import Rename, new_names
+
+
+def export(
+    layers: list[Layer[Place]],
+    arrays: Mapping[Place, Any],
+    rename: Rename,
+    num_batches_tracked: int | Mapping[str, Any],
+) -> dict[str, NDArray[Any]]:
+    """The state dict, in torch's names, layouts and order.
+
+    Raises ValueError for a layer without a type, and for arrays that have no values.
+    """
+    problems = [f"{layer.path or 'the model itself'}: {layer.problem}" for layer in layers if layer.type is None]
+    if problems:
+        raise ValueError(
+            "layers of a type without a rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems)
+        )
+    tensors: dict[str, NDArray[Any]] = {}
+    for layer in layers:
+        assert layer.type is not None
+        values = {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}
+        converted = layer.type.to_torch(values)
+        for spellings in layer.paths:
+            tensors |= {join(spellings[-1], name + layer.suffix): tensor for name, tensor in converted.items()}
+            for name in layer.type.torch_only:
+                tensors[join(spellings[-1], name)] = np.zeros((), np.int64)
+    names = new_names(tensors, rename)
+    result = {new: tensors[name] for name, new in names.items() if new is not None}
+    if len(result) < sum(new is not None for new in names.values()):
+        raise ValueError("rename must keep names apart, but gives a tensor the name of another")
+    counters = {new for name, new in names.items() if name.endswith("num_batches_tracked")}
+    for name in result:
+        if name in counters:
+            result[name] = np.asarray(_counter(name, num_batches_tracked), np.int64)
+    return result
+
+
+def _counter(name: str, given: int | Mapping[str, Any]) -> int:
+    if not isinstance(given, Mapping):
+        return int(given)
+    if name not in given:
+        raise ValueError(f"num_batches_tracked must be an int or have every BatchNorm's counter, and has no {name!r}")
+    return int(given[name])
+
+
+def _values(array: Any, path: str) -> NDArray[Any]:
+    if isinstance(array, jax.ShapeDtypeStruct):
+        raise ValueError(f"the model has shapes but no values, at {path}; load a state dict first")
+    return np.asarray(array)

@@ -1,0 +1,145 @@
+"""State dicts into the variables of linen modules, and out of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import traverse_util
+from numpy.typing import NDArray
+
+from .._layers.linen_walk import find_layers, init
+from .._layers.model import read_hints
+from .export import export
+from .matching import Match, plan
+from .naming import Rename
+from .report import Report
+
+
+def linen_variables(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = None,
+    match: Match = "name",
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    strict: bool = True,
+    downcast: bool = False,
+    dry_run: bool = False,
+) -> Any:
+    """The variables of a linen module, with the values of a PyTorch state dict.
+
+    A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
+    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. All else is as in
+    `load_state_dict`. Each array has the dtype that the module gives it.
+
+    Args:
+      module: the module.
+      state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
+      *example_inputs: what the module is called with; of arrays only the shape and dtype count, so
+        `jax.ShapeDtypeStruct` will do.
+      rename, match, flatten, layouts, downcast: as in `load_state_dict`.
+      strict: as in `load_state_dict`. Variables that are not filled keep what `module.init` gives them.
+      dry_run: whether to return the report in place of the variables, and raise nothing for what does not fit.
+
+    Returns:
+      What `module.apply` takes, `{"params": ..., "batch_stats": ...}`; a `Report` with `dry_run`.
+
+    Raises:
+      StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
+      TypeError, ValueError: an unusable argument.
+
+    Example:
+      >>> import jax, numpy as np
+      >>> from jax_tconv import interop
+      >>> from jax_tconv.linen import ConvTranspose
+      >>> image = jax.ShapeDtypeStruct((1, 16, 16, 8), np.float32)
+      >>> state_dict = {"weight": np.ones((8, 4, 2, 2), "float32"), "bias": np.zeros(4, "float32")}
+      >>> variables = interop.linen_variables(ConvTranspose(4, (2, 2), strides=2), state_dict, image)
+      >>> variables["params"]["kernel"].shape
+      (2, 2, 8, 4)
+    """
+    report, variables = report_and_variables(
+        module,
+        state_dict,
+        example_inputs,
+        rename=rename,
+        match=match,
+        flatten=flatten,
+        layouts=layouts,
+        strict=strict,
+        downcast=downcast,
+        dry_run=dry_run,
+    )
+    return report if dry_run else variables
+
+
+def report_and_variables(
+    module: nn.Module,
+    state_dict: Mapping[str, Any],
+    example_inputs: tuple[Any, ...],
+    *,
+    rename: Rename,
+    match: Match,
+    flatten: Mapping[str, tuple[int, ...]] | None,
+    layouts: Mapping[str, str] | None,
+    strict: bool,
+    downcast: bool,
+    dry_run: bool,
+) -> tuple[Report, dict[str, Any] | None]:
+    """What `linen_variables` returns, either way, from one conversion; no variables after a dry run."""
+    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
+    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast)
+    if dry_run:
+        return planned.report, None
+    planned.check(strict)
+    values = {slot.place: jnp.asarray(value) for slot, value in planned.values()}
+    filled = values.keys() == shapes.keys()
+    variables = {} if filled else traverse_util.flatten_dict(init(module, example_inputs, abstract=False))
+    return planned.report, traverse_util.unflatten_dict(variables | values)
+
+
+def linen_state_dict(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    *example_inputs: Any,
+    rename: Rename = None,
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    num_batches_tracked: int | Mapping[str, Any] = 0,
+) -> dict[str, NDArray[Any]]:
+    """The PyTorch state dict of a linen module with these variables: the inverse of `linen_variables`.
+
+    Args:
+      module: the module.
+      variables: what `module.apply` takes.
+      *example_inputs: what the module is called with, as in `linen_variables`.
+      rename, flatten, layouts, num_batches_tracked: as in `state_dict`.
+
+    Returns:
+      A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes.
+
+    Raises:
+      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer of a type without a
+        rule.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import linen as nn
+      >>> from jax_tconv import interop
+      >>> module, image = nn.Sequential([nn.Conv(8, (5, 5)), nn.relu]), jnp.ones((1, 16, 16, 3))
+      >>> variables = module.init(jax.random.key(0), image)
+      >>> tensors = interop.linen_state_dict(module, variables, image)
+      >>> {name: tensor.shape for name, tensor in tensors.items()}
+      {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
+    """
+    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
+    if not isinstance(variables, Mapping):
+        raise TypeError(f"variables must be what module.init returns, got {type(variables).__name__}")
+    given = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
+    for place, leaf in shapes.items():
+        if place not in given or given[place].shape != leaf.shape:
+            found = given[place].shape if place in given else "none"
+            raise ValueError(f"variables must have {'.'.join(place)} of shape {leaf.shape}, got {found}")
+    return export(layers, given, rename, num_batches_tracked)

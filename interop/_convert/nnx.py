@@ -1,0 +1,130 @@
+"""State dicts into nnx models, and out of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from numpy.typing import NDArray
+
+from .._layers.model import read_hints
+from .._layers.nnx_walk import find_layers, keeps_definition_order
+from .export import export
+from .matching import Match, plan
+from .naming import Rename
+from .report import Report
+
+
+def load_state_dict(
+    model: nnx.Module,
+    state_dict: Mapping[str, Any],
+    *,
+    rename: Rename = None,
+    match: Match = "name",
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    strict: bool = True,
+    downcast: bool = False,
+    dry_run: bool = False,
+) -> Report:
+    """Fills an nnx model, in place, with the tensors of a PyTorch state dict.
+
+    A tensor `a.b.0.weight` fills the layer at `model.a.b[0]`; the items of an `nnx.Sequential` and of a list count as
+    they do in torch, and the cell of an `nnx.RNN` as torch's one-layer LSTM or GRU. How a tensor is laid out follows
+    from the layer's type, never from its shape. Weight norm and spectral norm are folded. The prefixes `module.` and
+    `_orig_mod.`, which torch's wrappers leave, are taken off.
+
+    Args:
+      model: the model; it is changed only if everything fits. Of arrays only shapes and dtypes count, so
+        `nnx.eval_shape(lambda: Model(...))` will do.
+      state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
+      rename: what the model calls a tensor: a mapping of name prefixes to what replaces them (the longest that fits is
+        used) or of compiled regular expressions to their replacements, or a function of a name. None in a name's place
+        drops the tensor.
+      match: `"name"`, or `"order"` to pair the layers that no name matches by type, shape and order of definition;
+        what could be paired in two ways is an error. A model that went through `nnx.eval_shape`, `nnx.clone` or
+        `nnx.jit` has lost its order, and is paired by type and shape alone.
+      flatten: for each Linear that takes a flattened channels-last feature map, by its name, the map's shape
+        `(*spatial, channels)`: torch flattens the channels first.
+      layouts: for each array with several axes that a module of your own holds itself, by its name, its layout in torch
+        and in Flax, in the notation of einops, such as `"1 c h w -> 1 h w c"`.
+      strict: whether a missing, an unexpected or a misshapen tensor, or an array that has no rule, is an error.
+        Otherwise what fits is loaded, and the report tells what was not.
+      downcast: whether values may be rounded to the dtypes of the model, as float64 to float32.
+      dry_run: whether only to report; nothing is changed or raised for what does not fit.
+
+    Returns:
+      The report, with every tensor and what became of it: `print` it. Among others it has `missing_keys` and
+      `unexpected_keys`, under the renamed names.
+
+    Raises:
+      StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
+      TypeError, ValueError: an unusable argument.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jax_tconv import interop
+      >>> from jax_tconv.nnx import ConvTranspose
+      >>> model = nnx.Sequential(ConvTranspose(8, 4, (2, 2), strides=2, rngs=nnx.Rngs(0)), nnx.relu)
+      >>> state_dict = {"0.weight": np.ones((8, 4, 2, 2), "float32"), "0.bias": np.zeros(4, "float32")}
+      >>> interop.load_state_dict(model, state_dict)
+      Report(loaded=2)
+    """
+    hints = read_hints(flatten, layouts)
+    layers, variables = find_layers(model, hints)
+    ordered = match != "order" or keeps_definition_order(model)
+    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=ordered)
+    if dry_run:
+        return planned.report
+    planned.check(strict)
+    values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in planned.values()}
+    for place, value in values.items():
+        variables[place].set_value(value)
+    return planned.report
+
+
+def state_dict(
+    model: nnx.Module,
+    *,
+    rename: Rename = None,
+    flatten: Mapping[str, tuple[int, ...]] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    num_batches_tracked: int | Mapping[str, Any] = 0,
+) -> dict[str, NDArray[Any]]:
+    """The PyTorch state dict of an nnx model: the inverse of `load_state_dict`.
+
+    `torch_module.load_state_dict(interop.to_torch(interop.state_dict(model)))` takes it. Each value comes back bit for
+    bit; a weight that was folded from weight norm or spectral norm comes back as a plain weight, and where torch has
+    two biases for Flax's one, the first has the sum and the second is zero.
+
+    Args:
+      model: the model.
+      rename: what torch calls a tensor, from the model's name for it; as in `load_state_dict`, the other way.
+      flatten, layouts: as in `load_state_dict`.
+      num_batches_tracked: BatchNorm's counter, which Flax has not: for all layers, or by the tensors' names, such as
+        the state dict that was loaded.
+
+    Returns:
+      A dict of names to numpy arrays, in torch's names, layouts and order, and the model's dtypes.
+
+    Raises:
+      TypeError, ValueError: an unusable argument, or a layer of a type without a rule.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jax_tconv import interop
+      >>> model = nnx.Sequential(nnx.Conv(3, 8, (5, 5), rngs=nnx.Rngs(0)), nnx.relu)
+      >>> {name: tensor.shape for name, tensor in interop.state_dict(model).items()}
+      {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
+    """
+    layers, variables = find_layers(model, read_hints(flatten, layouts))
+    arrays = {place: variable.get_value() for place, variable in variables.items()}
+    return export(layers, arrays, rename, num_batches_tracked)
+
+
+def _like(old: Any, value: Any) -> jax.Array:
+    """`value` on the devices of the array that it replaces."""
+    array = jnp.asarray(value)
+    return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) else array

@@ -1,0 +1,78 @@
+"""safetensors files."""
+
+import json
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from numpy.typing import NDArray
+
+from .._layers.dtypes import DTYPES
+from .mapped import aligned, map_file, view
+from .refusal import Refused, plain
+
+MOST_HEADER = 32 * 2**20
+LENGTH = struct.Struct("<Q")
+
+# The format's names of the dtypes, by ours.
+NAMES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "uint32": "U32",
+    "int32": "I32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+    "complex64": "C64",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+}
+_DTYPES = {theirs: DTYPES[ours] for ours, theirs in NAMES.items()}
+
+
+def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors as views of the file. (The library's own reader copies them, and knows no float8 in numpy.)"""
+    raw = map_file(path)
+    (length,) = LENGTH.unpack(raw[: LENGTH.size].tobytes())
+    if length > MOST_HEADER:
+        raise Refused(
+            f"is not a readable safetensors file: it begins with its header's length, which cannot be {length:,} bytes"
+        )
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:  # checks every size and offset
+            file.keys()
+    except (safetensors.SafetensorError, OSError) as error:
+        raise Refused(f"is not a readable safetensors file, but broken or cut short: {error}") from error
+    start = LENGTH.size + length
+    header = json.loads(raw[LENGTH.size : start].tobytes(), object_pairs_hook=unique)
+    tensors = {}
+    for name, tensor in header.items():
+        if name == "__metadata__":
+            continue
+        if tensor["dtype"] not in _DTYPES:
+            raise Refused(f"holds {plain(name)} as {tensor['dtype']}, which numpy has no type for")
+        dtype = _DTYPES[tensor["dtype"]]
+        begin, end = tensor["data_offsets"]
+        content = aligned(raw[start + begin : start + end], dtype.alignment)
+        tensors[name] = view(content, dtype, tuple(tensor["shape"]))
+    return tensors
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads`: a dict of pairs whose keys all differ."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        [(often, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise Refused(f"is broken: it has {plain(often)} twice")
+    return result

@@ -1,0 +1,158 @@
+"""Tensors as a pickle of `torch.save` describes them: a storage of bytes, and a shape and strides over it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._layers.dtypes import DTYPES
+from .mapped import Bytes, aligned, view
+from .pickles import Name, Unmade, as_dict
+from .refusal import Refused, plain
+
+_STORAGES = {
+    "BoolStorage": "bool",
+    "ByteStorage": "uint8",
+    "CharStorage": "int8",
+    "ShortStorage": "int16",
+    "IntStorage": "int32",
+    "LongStorage": "int64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+    "UntypedStorage": "uint8",
+}
+
+
+@dataclass(eq=False)
+class Storage:
+    """Bytes that tensors share. `raw` is where they are, once that is known."""
+
+    dtype: np.dtype[Any]
+    nbytes: int
+    raw: Bytes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A view of a storage; `offset` and `strides` count elements."""
+
+    storage: Storage
+    dtype: np.dtype[Any]
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    conjugate: bool
+    negative: bool
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the tensor written out, which for an expanded one is more than it takes in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def array(self) -> NDArray[Any]:
+        """The tensor as a view of the file, if its place there allows one."""
+        if self.storage.raw is None:
+            raise Refused("is broken: the bytes of one of its storages are missing")
+        size = self.dtype.itemsize
+        strides = tuple(stride * size for stride in self.strides)
+        array = view(self.storage.raw, self.dtype, self.shape, self.offset * size, strides)
+        array = np.conj(array) if self.conjugate else array
+        return np.asarray(np.negative(array) if self.negative else array)
+
+
+def storage(kind: Any, numel: Any) -> Storage | Unmade:
+    """The storage of a persistent id's type and length; `Unmade` for a type that numpy has not, a quantized one."""
+    if not isinstance(kind, Name) or not _is_size(numel):
+        raise Refused("is broken: one of its storages has no type or no size")
+    name = _STORAGES.get(kind.name.rpartition(".")[2]) if kind.name.startswith("torch.") else None
+    return Storage(DTYPES[name], numel * DTYPES[name].itemsize) if name else Unmade(kind.name)
+
+
+def place(storage: Storage, raw: Bytes) -> None:
+    """Says where a storage's bytes are."""
+    if len(raw) != storage.nbytes:
+        raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, and {len(raw):,} are there")
+    # Bytes without a type may be any tensor's, whose alignment is at most 8.
+    storage.raw = aligned(raw, 8 if storage.dtype == np.uint8 else storage.dtype.alignment)
+
+
+def _rebuild(
+    storage: Any, offset: Any, shape: Any, strides: Any, dtype: np.dtype[Any] | None = None, metadata: Any = None
+) -> Tensor | Unmade:
+    if isinstance(storage, Unmade):
+        return storage
+    if not isinstance(storage, Storage):
+        raise Refused("is broken: one of its tensors has no storage")
+    dtype = dtype or storage.dtype
+    shape, strides = tuple(shape[:65]), tuple(strides[:65])
+    if len(shape) != len(strides) or len(shape) > 64 or not all(map(_is_size, (offset, *shape, *strides))):
+        raise Refused("is broken: one of its tensors has no valid shape and strides")
+    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if all(shape) and (offset + last + 1) * dtype.itemsize > storage.nbytes:
+        raise Refused(
+            f"is broken: a tensor of shape {shape} begins at element {offset} of a storage, and ends behind the "
+            f"{storage.nbytes:,} bytes of that"
+        )
+    flags = metadata if isinstance(metadata, dict) else {}
+    # An empty tensor may begin anywhere.
+    offset = offset if all(shape) else 0
+    return Tensor(storage, dtype, offset, shape, strides, bool(flags.get("conj")), bool(flags.get("neg")))
+
+
+def _rebuild_v1(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor | Unmade:
+    return _rebuild(storage, offset, shape, strides)
+
+
+def _rebuild_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
+    return _rebuild(storage, offset, shape, strides, None, *rest[2:3])
+
+
+def _rebuild_v3(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
+    name = rest[2].name.removeprefix("torch.")
+    if name not in DTYPES:
+        return Unmade(f"torch.{plain(name)}")
+    return _rebuild(storage, offset, shape, strides, DTYPES[name], *rest[3:4])
+
+
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
+def _rebuild_on_device(tensor: Any, dtype: Any, *_: Any) -> Any:
+    return tensor if tensor.dtype.name == dtype.name.removeprefix("torch.") else Unmade(dtype.name)
+
+
+def _rebuild_from_type(function: Any, cls: Any, arguments: Any, *_: Any) -> Any:
+    plain_types = {"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}
+    if cls.name in plain_types and function.name in _REBUILDS:
+        return _REBUILDS[function.name](*arguments)
+    return Unmade(cls.name)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**48  # checked before any product: Python's ints have no end
+
+
+_REBUILDS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _rebuild_v1,
+    "torch._utils._rebuild_tensor_v2": _rebuild_v2,
+    "torch._utils._rebuild_tensor_v3": _rebuild_v3,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch.nn.parameter.Parameter": _rebuild_parameter,  # torch before 0.4
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _rebuild_on_device,  # of a TPU, as torch_xla saves
+}
+CALLS = _REBUILDS | {
+    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
+    "torch.Size": lambda sizes: sizes,
+    "collections.OrderedDict": as_dict,
+    "collections.Counter": as_dict,
+    "collections.defaultdict": lambda *_: {},
+}

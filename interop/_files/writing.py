@@ -1,0 +1,144 @@
+"""Tensors to checkpoint files, which appear under their names only when they are whole."""
+
+import os
+import secrets
+import stat
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from .._layers.dtypes import DTYPES
+from .._layers.tensors import to_numpy, torch_tensor
+from .refusal import CheckpointError
+from .safetensors_files import NAMES
+
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
+
+
+def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
+    """Writes tensors to a file that PyTorch reads, bit for bit.
+
+    The file is written under another name beside `path`, and renamed when it is whole and on the disk: whatever
+    happens, `path` is the old file or the new one. A process that is killed may leave one with `.tmp` in its name.
+
+    Args:
+      path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which takes torch. A
+        file that is there is replaced.
+      state_dict: names to tensors: of numpy, JAX or torch, in any memory layout. Tensors that share memory are
+        written one by one.
+
+    Raises:
+      CheckpointError (a ValueError): another suffix, or no such folder.
+      ImportError: torch is needed, and not installed.
+      TypeError: a name is no string, a value no array, or of a dtype that the format has not. Nothing is written.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jax_tconv import interop
+      >>> interop.write("decoder.safetensors", {"up.weight": jnp.ones((8, 4, 2, 2), "bfloat16")})
+      >>> interop.read("decoder.safetensors")["up.weight"].dtype
+      dtype(bfloat16)
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    if path.suffix not in _SUFFIXES:
+        raise CheckpointError(f"path must end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}, got {path.name}")
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}")
+    for name in state_dict:
+        if not isinstance(name, str) or name == "__metadata__":
+            raise TypeError(f"state_dict must have names for keys, got {name!r}")
+    dtypes = NAMES if path.suffix == ".safetensors" else DTYPES
+    arrays = {name: _array(name, value, path.suffix, dtypes) for name, value in state_dict.items()}
+    with _replacing(path) as temporary:
+        if path.suffix == ".safetensors":
+            safetensors.numpy.save_file(arrays, temporary, metadata={"format": "pt"})
+        else:
+            _save_with_torch(arrays, temporary)
+
+
+def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
+    """Writes an Orbax checkpoint of Flax variables: a folder, which appears under its name only when it is whole.
+
+    Args:
+      path: the folder, which must not be there yet. A process that is killed may leave one with
+        `orbax-checkpoint-tmp` in its name, to be deleted.
+      variables: a pytree of arrays: what a linen module's `apply` takes, or `nnx.state(model)`.
+
+    Raises:
+      FileExistsError: `path` is there.
+      CheckpointError (a ValueError): no such folder, or an array without elements, which Orbax cannot write.
+      TypeError: a leaf is no array, or there is none.
+
+    Example:
+      >>> import numpy as np, orbax.checkpoint
+      >>> from jax_tconv import interop
+      >>> interop.write_orbax("decoder", {"params": {"up": {"kernel": np.ones((2, 2, 8, 4))}}})
+      >>> from pathlib import Path
+      >>> restored = orbax.checkpoint.StandardCheckpointer().restore(Path("decoder").absolute())
+      >>> restored["params"]["up"]["kernel"].shape
+      (2, 2, 8, 4)
+    """
+    import orbax.checkpoint  # type: ignore[import-untyped]  # takes seconds, and few need it
+
+    path = Path(path).absolute()
+    if path.exists():
+        raise FileExistsError(f"{path} is there already; name a folder that is not, or remove it first")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
+    leaves, _ = jax.tree.flatten_with_path(variables)
+    if not leaves:
+        raise TypeError("variables must be a pytree of arrays, and has none")
+    for keys, leaf in leaves:
+        name = jax.tree_util.keystr(keys)
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise TypeError(f"variables must be a pytree of arrays, got {type(leaf).__name__} at {name}")
+        if 0 in leaf.shape:
+            raise CheckpointError(f"variables must have elements, which Orbax needs; got shape {leaf.shape} at {name}")
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, variables)
+
+
+def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDArray[Any]:
+    """`value` as the format holds it: contiguous, in this machine's byte order."""
+    array = to_numpy(name, value)
+    if array.dtype.name not in dtypes:
+        others = [other for other, names in ((".safetensors", NAMES), (".pt", DTYPES)) if array.dtype.name in names]
+        advice = f"; a {others[0]} file can" if others else ""
+        raise TypeError(f"{name} is {array.dtype.name}, which a {suffix} file cannot hold{advice}")
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _save_with_torch(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # torch only reads it
+        tensors = {name: torch_tensor(name, array) for name, array in arrays.items()}
+    import torch
+
+    with open(path, "wb") as file:
+        torch.save(tensors, file)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write under; the file there takes the place of `path` if nothing is raised."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise CheckpointError(f"path must name a file in a folder that is there, got {path}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        mode = (path if path.exists() else temporary).stat().st_mode
+        yield temporary
+        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that nobody else may read
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

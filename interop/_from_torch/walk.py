@@ -1,0 +1,158 @@
+"""PyTorch modules as nnx models: a layer, or a Sequential of them, arguments and weights included."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from flax import nnx
+
+from .._convert.nnx import load_state_dict
+from .forms import ANY, Site
+from .twins import ALONE, TWINS
+
+
+def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
+    """The nnx twin of a PyTorch module: built with its arguments, filled with its weights, in its mode.
+
+    `module` is a ConvTranspose (which becomes this library's), another layer or an activation that Flax has, or an
+    `nn.Sequential` of them, nested or not, which becomes an `nnx.Sequential`. What PyTorch takes as `(N, C, *spatial)`
+    the result takes, and gives, as `(N, *spatial, C)`; vectors, and sequences of vectors or of indices (for a Linear, a
+    LayerNorm, an Embedding, attention), are the same for both. A Flatten keeps PyTorch's order, channels first; as the
+    first layer it takes maps, channels last. A BatchNorm1d or GroupNorm beside a Linear takes vectors.
+
+    Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
+    in training (`model.eval()` ends it) and compute the same, Dropout's choice apart. What they learn there can differ:
+    Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer kept up, and an Embedding
+    has no padding_idx.
+
+    Args:
+      module: the torch module; it is not changed.
+      rngs: what Dropout draws from in training; None means `nnx.Rngs(0)`.
+
+    Returns:
+      An nnx module; for an activation by itself, a function. A cell's carry is Flax's, `(c, h)` for an LSTMCell, and
+      attention gives its output without the weights.
+
+    Raises:
+      TypeError: `module` is no torch module.
+      ValueError: what Flax cannot express, all of it, with the place, the reason and what would do; hooks too, forward
+        methods of one's own, and parameters that several modules share.
+
+    Example:
+      >>> import jax.numpy as jnp, torch
+      >>> from jax_tconv import interop
+      >>> decoder = torch.nn.Sequential(torch.nn.ConvTranspose2d(8, 4, 2, stride=2), torch.nn.ReLU())
+      >>> interop.from_torch(decoder)(jnp.ones((1, 16, 16, 8))).shape
+      (1, 32, 32, 4)
+    """
+    torch = sys.modules.get("torch")  # a torch module cannot be here without torch
+    if torch is None or not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
+    conversion = _Conversion(Site(nnx.Rngs(0) if rngs is None else rngs))
+    model = conversion.twin(module, "")
+    faults = [*conversion.faults, *_tied(module)]
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise ValueError(f"Flax cannot express this module as it is ({len(faults)}):\n{lines}")
+    return model
+
+
+@dataclasses.dataclass
+class _Conversion:
+    """The walk over a torch module: the layers made so far, by the module's id, and what has no twin."""
+
+    site: Site
+    layers: dict[int, nnx.Module] = dataclasses.field(default_factory=dict)
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+    def twin(self, module: Any, path: str) -> Any:
+        """The twin of the module at `path`; None, with what is wrong added to the faults, where it has none."""
+        try:
+            name = _torch_class(module)
+            _check_hooks(module)
+            return self._sequential(module, path) if name == "Sequential" else self._layer(module, name, path)
+        except ValueError as error:
+            where = f'module "{path}"' if path else "the module itself"
+            self.faults.append(f"{where} ({type(module).__name__}): {error}")
+            self.site.forms = ANY
+            return None
+
+    def _sequential(self, module: Any, path: str) -> nnx.Sequential | None:
+        # Not named_children, which leaves out what it has seen.
+        items = [self.twin(child, f"{path}.{name}" if path else name) for name, child in module._modules.items()]
+        return None if self.faults else nnx.Sequential(*items)
+
+    def _layer(self, module: Any, name: str, path: str) -> Any:
+        if path and name in ALONE:
+            raise ValueError("it does not take one tensor and give one, so it has no place here; convert it by itself")
+        build, takes = TWINS[name]
+        self.site.take(takes)
+        layer = build(module, self.site)
+        if not isinstance(layer, nnx.Module):
+            return layer
+        if id(module) not in self.layers:
+            _load(layer, module)
+            self.layers[id(module)] = layer
+        return self.layers[id(module)]
+
+
+def _load(layer: nnx.Module, module: Any) -> None:
+    state_dict = module.state_dict()
+    if isinstance(layer, nnx.OptimizedLSTMCell | nnx.GRUCell) and not module.bias:
+        # Flax's cells always have one.
+        zeros = module.weight_hh.new_zeros(module.weight_hh.shape[0])
+        state_dict |= {"bias_ih": zeros, "bias_hh": zeros}
+    if state_dict:
+        load_state_dict(layer, state_dict)
+
+
+def _torch_class(module: Any) -> str:
+    """The name of the torch class in the table that `module` is of, whose forward method it must have."""
+    import torch
+
+    known = ("Sequential", *TWINS)
+    classes = (cls for cls in type(module).__mro__ if cls.__name__ in known)
+    cls = next((cls for cls in classes if cls is getattr(torch.nn, cls.__name__)), None)
+    if cls is None:
+        names = ", ".join(dict.fromkeys(re.sub("[123]d$", "*d", name) for name in known))
+        raise ValueError(f"no twin of it is known; convert its parts one by one. Known are {names}")
+    for method in ("__call__", "forward", "_conv_forward"):
+        if method in vars(module) or getattr(type(module), method, None) is not getattr(cls, method, None):
+            raise ValueError(f"it has a {method} of its own, not torch.nn.{cls.__name__}'s; write that part in Flax")
+    if any(torch.nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(False), *module.buffers(False))):
+        raise ValueError("it is lazy and has no weights yet; call it once")
+    return cls.__name__
+
+
+def _check_hooks(module: Any) -> None:
+    """Raises ValueError for code that runs beside the forward method; weight norm and spectral norm are known."""
+    from torch.nn.utils import parametrizations, parametrize
+    from torch.nn.utils.spectral_norm import SpectralNorm
+    from torch.nn.utils.weight_norm import WeightNorm
+
+    for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+        if not isinstance(hook, WeightNorm | SpectralNorm):
+            name = getattr(hook, "__qualname__", type(hook).__qualname__)
+            raise ValueError(f"it has a forward hook, {name}; remove it (pruning, with torch.nn.utils.prune.remove)")
+    if parametrize.is_parametrized(module):
+        for name, entries in module.parametrizations.items():
+            kinds = [type(entry) for entry in entries]
+            if kinds not in ([parametrizations._WeightNorm], [parametrizations._SpectralNorm]):
+                others = ", ".join(kind.__name__ for kind in kinds)
+                raise ValueError(
+                    f"its {name} has the parametrization {others}, and only a weight norm or a spectral norm folds; "
+                    "torch.nn.utils.parametrize.remove_parametrizations makes it plain"
+                )
+
+
+def _tied(module: Any) -> Iterator[str]:
+    """What is wrong with parameters that several modules share: as Flax has them, they would come apart."""
+    names: dict[int, list[str]] = {}
+    for path, part in module.named_modules():
+        for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
+            names.setdefault(id(parameter), []).append(f"{path}.{name}" if path else name)
+    for shared in names.values():
+        if len(shared) > 1:
+            yield f"{' and '.join(shared)} are one parameter, and would be several; give each module its own"

@@ -1,0 +1,1 @@
+"""Both models run on the same inputs, and every layer compared."""

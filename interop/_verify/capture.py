@@ -1,0 +1,181 @@
+"""What each layer of a model is given and gives, while the model runs."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax import nnx
+from numpy.typing import NDArray
+
+from .._layers.linen_walk import Paths
+from .._layers.tensors import to_numpy
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass
+class Run:
+    """One run of a model.
+
+    Attributes:
+      calls: for each layer that was called, in the order in which they finished: its names, then input and output of
+        each call, the first array of each.
+      output: what the model gives.
+      error: what it raised.
+    """
+
+    calls: dict[tuple[str, ...], list[tuple[Array | None, Array | None]]] = dataclasses.field(default_factory=dict)
+    kinds: dict[tuple[str, ...], str] = dataclasses.field(default_factory=dict)
+    output: Any = None
+    error: Exception | None = None
+
+    def note(self, names: tuple[str, ...], kind: str, given: Any, result: Any) -> None:
+        """Adds a call of the layer with these names."""
+        self.calls.setdefault(names, []).append((first_array(given), first_array(result)))
+        self.kinds[names] = kind
+
+
+def run_torch(module: Any, inputs: tuple[Any, ...]) -> Run:
+    """A run in evaluation mode; the module is left as it was."""
+    import torch
+
+    run, names = Run(), _names(module.named_modules(remove_duplicate=False))
+    modes = {submodule: submodule.training for submodule in module.modules()}
+    parameter = next(iter(module.parameters()), None)
+    place = {} if parameter is None else {"device": parameter.device}
+
+    def note_call(submodule: Any, args: Any, result: Any) -> None:
+        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
+
+    given: dict[int, Any] = {}
+
+    def note_input(submodule: Any, args: Any) -> None:
+        # An activation may work in place: what is not copied at once is overwritten.
+        given[id(submodule)] = first_array(args)
+
+    handles = [m.register_forward_pre_hook(note_input) for m in module.modules()]
+    handles += [m.register_forward_hook(note_call) for m in module.modules()]
+    try:
+        module.eval()
+        with torch.no_grad():
+            tensors = [torch.as_tensor(np.array(x) if isinstance(x, jax.Array) else x, **place) for x in inputs]
+            run.output = _as_arrays(module(*tensors))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for submodule, training in modes.items():
+            submodule.training = training
+    return run
+
+
+def run_nnx(model: nnx.Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], names: Mapping[int, Any]) -> Run:
+    """A run of the model as it is, outside of any transform; `names` has those of each module, by its identity."""
+    run = Run()
+    with _observed({type(module) for _, module in nnx.iter_modules(model, graph=True)}, names, run):
+        try:
+            run.output = _as_arrays(model(*inputs, **kwargs))
+        except Exception as error:  # what went well so far tells where to look
+            run.error = error
+    return run
+
+
+def run_linen(module: nn.Module, variables: Any, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
+    """A run of the module with these variables."""
+    run = Run()
+    called = Paths()
+
+    def note(call: Any, args: Any, named: Any, context: nn.module.InterceptorContext) -> Any:
+        called.note(context.module)
+        result = call(*args, **named)
+        if context.method_name == "__call__":
+            paths, _ = called.names(context.module.path)
+            names = tuple(name for spellings in paths for name in spellings)
+            run.note(names, type(context.module).__name__, args, _main_output(context.module, result))
+        return result
+
+    try:
+        with nn.intercept_methods(note):
+            run.output = _as_arrays(module.apply(variables, *inputs, **kwargs))
+    except Exception as error:
+        run.error = error
+    return run
+
+
+def first_array(value: Any) -> Array | None:
+    """The first array of a nest of them, copied; None if there is none, or if it has no values."""
+    found = next(_arrays(value), None)
+    if found is None or isinstance(found, jax.core.Tracer):
+        return None
+    return np.array(to_numpy("a value", found))
+
+
+@contextlib.contextmanager
+def _observed(classes: set[type], names: Mapping[int, Any], run: Run) -> Iterator[None]:
+    """Notes the calls of modules of these classes that have names: nnx has no hooks, so `__call__` is replaced."""
+    inside: list[int] = []
+
+    def observing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            # A class that calls its base's `__call__` is one call.
+            if id(self) not in names or id(self) in inside:
+                return original(self, *args, **kwargs)
+            inside.append(id(self))
+            given = first_array(args)
+            try:
+                result = original(self, *args, **kwargs)
+            finally:
+                inside.remove(id(self))
+            run.note(names[id(self)], type(self).__name__, given, _main_output(self, result))
+            return result
+
+        return call
+
+    own = {cls: cls.__dict__["__call__"] for cls in _with_bases(classes) if "__call__" in cls.__dict__}
+    try:
+        for cls, original in own.items():
+            cls.__call__ = observing(original)  # type: ignore[method-assign]
+        yield
+    finally:
+        for cls, original in own.items():
+            cls.__call__ = original  # type: ignore[method-assign]
+
+
+def _with_bases(classes: set[type]) -> set[type]:
+    return {base for cls in classes for base in cls.__mro__ if base is not object and issubclass(base, nnx.Module)}
+
+
+def _main_output(module: Any, result: Any) -> Any:
+    """What torch's layer returns first: a recurrent cell's state, which Flax's returns after its carry."""
+    cells = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
+    return result[1] if isinstance(module, cells) and isinstance(result, tuple) else result
+
+
+def _names(modules: Any) -> dict[int, tuple[str, ...]]:
+    names: dict[int, tuple[str, ...]] = {}
+    for name, module in modules:
+        names[id(module)] = (*names.get(id(module), ()), name)
+    return names
+
+
+def _described(module: Any) -> str:
+    """torch's own one-line description of a layer; the class alone of one that holds others."""
+    return repr(module) if not list(module.children()) else type(module).__name__
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _arrays(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _arrays(item)
+
+
+def _as_arrays(value: Any) -> list[Array]:
+    return [np.array(to_numpy("an output", array)) for array in _arrays(value)]

@@ -1,0 +1,143 @@
+"""One product a tap, each with a shifted slice of one array: nothing as large as the patches of col2im is held.
+
+T sums over the taps of a phase, for all phases at once, and interleaves them (`phases.py`); padding the input first
+makes its terms plain slices. C sums, and W lists, products with every `stride`-th row of the padded output cotangent,
+from the tap's own row on. Where each group has one channel the products are multiplications, which XLA fuses.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import DTypeLike
+
+from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods.grouping import over_groups
+from jax_tconv._methods.polyphase import phases, place, split_taps
+from jax_tconv._methods.products import channels_by_group, channels_together, kernel_by_group
+from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows
+
+# Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
+# matrix products, of which it would hold the operands all at once.
+MAX_UNROLLED_FUSED = 64
+MAX_UNROLLED = 4
+CHUNK_MEGABYTES = 8
+# XLA holds the products of each tap.
+DEPTHWISE_MEGABYTES = 1
+
+
+def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The transposed convolution."""
+    n, axes = geometry.ndim, phases(geometry)
+    reach = [(axis.taps - 1) * axis.dilation for axis in axes]
+    padded = jnp.pad(channels_by_group(x, geometry.groups), [(0, 0), *((r, r) for r in reach), (0, 0), (0, 0)])
+    weights = split_taps(kernel, geometry)
+    weights = weights.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1)
+    weights = kernel_by_group(weights, geometry.groups)
+    rows, phase = "abcdefgh"[:n], "ijklmnop"[:n]
+
+    def term(tap: Sequence[Any]) -> jax.Array:
+        starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
+        shifted = rows_at(padded, starts, [axis.blocks for axis in axes])
+        equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
+        return _product(equation, shifted, weights[tuple(tap)], precision, accumulate)
+
+    blocks = _sum([axis.taps for axis in axes], term, _depthwise(kernel, geometry))
+    return place(channels_together(blocks), geometry)
+
+
+def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The strided convolution."""
+    padded, weights = _cotangent(g, geometry), kernel_by_group(kernel, geometry.groups)
+    rows = "abcdefgh"[: geometry.ndim]
+
+    def term(tap: Sequence[Any]) -> jax.Array:
+        met = rows_met(padded, tap, geometry.input_size, geometry)
+        return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], precision, accumulate)
+
+    x = _sum(geometry.kernel_size, term, _depthwise(kernel, geometry))
+    return channels_together(x)
+
+
+def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The kernel gradient."""
+    if geometry.groups > 1 and x.shape[-1] == g.shape[-1] == geometry.groups:
+        return _depthwise_gradient(x, g, geometry, accumulate)
+    return _gradient(x, g, geometry, precision, accumulate)
+
+
+@over_groups("W")
+def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    n_rows, taps = geometry.input_size[0], math.prod(geometry.kernel_size)
+    sizes = (geometry.groups, x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
+    rows = rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
+        pixels = padded_rows(x, start, rows, (0, beyond))
+        # Turned over once, here: a product that has to do so does it for every tap.
+        turned = lax.optimization_barrier(pixels.reshape(math.prod(pixels.shape[:-1]), pixels.shape[-1]).T)
+
+        def tap_gradient(number: jax.Array) -> jax.Array:
+            met = rows_met(near, jnp.unravel_index(number, geometry.kernel_size), sizes, geometry)
+            met = met.reshape(math.prod(met.shape[:-1]), met.shape[-1])
+            return jnp.matmul(turned, met, precision=precision, preferred_element_type=accumulate)
+
+        # A loop: side by side, XLA would hold every tap's operands at once.
+        return lax.map(tap_gradient, jnp.arange(taps))
+
+    gradients = sum_rows(n_rows, rows, compute)
+    return gradients.reshape(*geometry.kernel_size, *gradients.shape[1:])
+
+
+def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumulate: DTypeLike) -> jax.Array:
+    n_rows, taps, axes = geometry.input_size[0], math.prod(geometry.kernel_size), tuple(range(x.ndim - 1))
+    rows = rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
+        near = near.astype(accumulate)
+        pixels = padded_rows(x, start, rows, (0, beyond)).astype(accumulate)
+        gradient = lambda tap: (pixels * rows_met(near, tap, sizes, geometry)).sum(axes)  # noqa: E731
+        if taps <= MAX_UNROLLED_FUSED:
+            return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
+        return lax.map(lambda number: gradient(jnp.unravel_index(number, geometry.kernel_size)), jnp.arange(taps))
+
+    return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
+
+
+def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
+    return (kernel.shape[-2], kernel.shape[-1]) == (geometry.groups, 1)
+
+
+def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], fused: bool) -> jax.Array:
+    """The sum of `term` over all indices below `counts`."""
+    if math.prod(counts) <= (MAX_UNROLLED_FUSED if fused else MAX_UNROLLED):
+        return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
+    first = term([0] * len(counts))
+    add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
+    return lax.fori_loop(1, math.prod(counts), add, first)
+
+
+def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
+    """The einsum; multiplied outright where each group has one channel in and out."""
+    forms = equation.replace("->", ",").split(",")
+    sizes = dict(zip(forms[0], a.shape, strict=True)) | dict(zip(forms[1], b.shape, strict=True))
+    if (sizes["I"], sizes["O"]) != (1, 1):
+        return jnp.einsum(equation, a, b, precision=precision, preferred_element_type=accumulate)
+    # Without the two, all forms keep the result's letters in one order: one that is missing is broadcast over.
+    letters = forms[2].rstrip("IO")
+    a, b = (
+        array.reshape([sizes[letter] if letter in form else 1 for letter in letters]).astype(accumulate)
+        for array, form in zip((a, b), forms, strict=False)
+    )
+    return (a * b).reshape([sizes[letter] for letter in forms[2]])
+
+
+def _cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
+    return channels_by_group(cotangent_rows(g, 0, geometry.input_size[0], geometry), geometry.groups)

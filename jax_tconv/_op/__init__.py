@@ -1,0 +1,1 @@
+"""The op itself: three JAX primitives, their rules for `vmap` and for several devices, and the functions over them."""

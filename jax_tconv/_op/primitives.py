@@ -1,0 +1,99 @@
+"""T, C and W: one bilinear map and its two adjoints, as three JAX primitives closed under transposition.
+
+    T: x, w -> y          the transposed convolution
+    C: y, w -> x          a strided convolution: the adjoint of T in x
+    W: x, y -> w          the kernel gradient: the adjoint of T in w
+
+The adjoint of any of them in an operand is the op that computes that operand. So derivatives of every order, forward
+and reverse, stay within the three, and each op is computed by whichever algorithm suits it where it is lowered.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir, xla
+from jax.typing import DTypeLike
+
+from jax_tconv._call.geometry import Geometry
+from jax_tconv._call.roles import OP_COMPUTING, OPERANDS, RESULT, channels, result_shape
+from jax_tconv._methods import SINGLE_SUM
+from jax_tconv._op import sharding
+from jax_tconv._op.batching import batch_rule
+from jax_tconv._selection.select import PLATFORMS, check_size, choose
+
+PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPERANDS}
+
+
+def bind(
+    op: str, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: str | None, precision: Any
+) -> jax.Array:
+    """Applies `op` to its two operands, in the canonical layout; the result has dtype `dtype`."""
+    check_size(method, geometry, *channels(op, a.shape, b.shape, geometry))
+    a, b = sharding.vary_alike(a, b)
+    return PRIMITIVES[op].bind(a, b, geometry=geometry, dtype=np.dtype(dtype), method=method, precision=precision)
+
+
+def _abstract_eval(op: str, a: Any, b: Any, *, geometry: Geometry, dtype: np.dtype[Any], **_: Any) -> Any:
+    shape = result_shape(op, a.shape, b.shape, geometry)
+    return a.update(shape=shape, dtype=dtype, weak_type=False, sharding=sharding.result_sharding(op, a, b, geometry))
+
+
+def _transpose(op: str, position: int, cotangent: Any, a: Any, b: Any, **params: Any) -> jax.Array:
+    """The adjoint of `op` in the operand at `position`, where `a` or `b` holds the abstract value only."""
+    arrays = dict(zip(OPERANDS[op], (a, b), strict=True)) | {RESULT[op]: cotangent}
+    wanted = OPERANDS[op][position]
+    adjoint = OP_COMPUTING[wanted]
+    operands = (arrays[role] for role in OPERANDS[adjoint])
+    return bind(adjoint, *operands, **params | {"dtype": arrays[wanted].aval.dtype})
+
+
+def _compute(
+    op: str,
+    platform: str | None,
+    a: jax.Array,
+    b: jax.Array,
+    *,
+    geometry: Geometry,
+    dtype: np.dtype[Any],
+    method: str | None,
+    precision: Any,
+    several_devices: bool,
+) -> jax.Array:
+    """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
+    # The batch leads each operand but the kernel, which is never the first.
+    batch = a.shape[0]
+    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), batch, platform, method, several_devices)
+    operand_dtype = jnp.result_type(a, b)
+    accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
+    if jnp.finfo(operand_dtype).bits >= 32:
+        operand_dtype = accumulate
+    elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
+        # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
+        accumulate = operand_dtype
+    a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
+    return lax.convert_element_type(choice.compute(a, b, geometry, precision, accumulate), dtype)
+
+
+def _lower(op: str, platform: str | None, context: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:
+    several = sharding.several_devices(context)
+
+    def lowered(a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any) -> jax.Array:
+        compute = functools.partial(_compute, op, platform, geometry=geometry, several_devices=several, **params)
+        return sharding.lower_automatically(compute, a, b, op, geometry)
+
+    return mlir.lower_fun(lowered, multiple_results=False)(context, a, b, **params)
+
+
+for _op, _primitive in PRIMITIVES.items():
+    # apply_primitive caches what it compiles; jax.jit made anew at each call would compile at each call.
+    _primitive.def_impl(functools.partial(xla.apply_primitive, _primitive))
+    _primitive.def_abstract_eval(functools.partial(_abstract_eval, _op))
+    ad.defbilinear(_primitive, *(functools.partial(_transpose, _op, position) for position in (0, 1)))
+    batching.primitive_batchers[_primitive] = functools.partial(batch_rule, _op, bind)
+    for _platform in (None, *PLATFORMS):
+        mlir.register_lowering(_primitive, functools.partial(_lower, _op, _platform), platform=_platform)

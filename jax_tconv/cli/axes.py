@@ -1,0 +1,64 @@
+"""What is said of each spatial axis of a layer, with the axes that are alike taken together."""
+
+import dataclasses
+from typing import Any
+
+from jax_tconv._call.geometry import Axis, Geometry
+
+from .arithmetic import Term, terms
+from .overlap import Overlap, overlap, taps
+
+# Of the table of taps, which `as_data` cuts off: enough to see the pattern.
+TABLED_OUTPUTS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which of `ndim`."""
+
+    numbers: tuple[int, ...]
+    ndim: int
+    axis: Axis
+    terms: list[Term]
+    overlap: Overlap
+
+    @property
+    def place(self) -> str:
+        """Where that is, to follow a heading: " on axis 0", or nothing where there is one axis only."""
+        if self.ndim == 1:
+            return ""
+        if len(self.numbers) == self.ndim:
+            return f" on each of {self.ndim} axes"
+        return f" on ax{'i' if len(self.numbers) == 1 else 'e'}s {', '.join(map(str, self.numbers))}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Everything, for a program to read."""
+        found = self.overlap
+        return {
+            "axes": self.numbers,
+            "output_size": self.axis.output_size,
+            "terms": [dataclasses.asdict(term) for term in self.terms],
+            "overlap": dataclasses.asdict(found) | {"even": found.even, "border": found.border},
+            # One list an input row; for each of the first output rows the tap that joins them, or None.
+            "taps": [[None if tap < 0 else tap for tap in row] for row in taps(self.axis, TABLED_OUTPUTS).tolist()],
+        }
+
+
+def explain_axes(geometry: Geometry) -> list[Explained]:
+    """The axes of a layer, in order of the first of those that are alike."""
+    alike: dict[Axis, list[int]] = {}
+    for number, axis in enumerate(geometry.axes):
+        alike.setdefault(axis, []).append(number)
+    # The difference of both paddings is the output padding, also where an output size was asked for in its place.
+    extra = [low - high for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
+    return [
+        Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
+        for axis, numbers in alike.items()
+    ]
+
+
+def last_two(explained: list[Explained]) -> tuple[Overlap, Overlap] | None:
+    """The overlaps of the last two axes, which are an image's rows and columns; None where there is one axis only."""
+    by_number = {number: one.overlap for one in explained for number in one.numbers}
+    ndim = len(by_number)
+    return (by_number[ndim - 2], by_number[ndim - 1]) if ndim > 1 else None

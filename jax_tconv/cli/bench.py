@@ -1,0 +1,184 @@
+"""`jax-tconv bench`: one layer timed on this machine, by every algorithm and every library that has the op."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jax_tconv._methods import METHODS
+from jax_tconv.benchmarks import contest, layers, machine, peers
+from jax_tconv.benchmarks.command import names, progress_bar
+from jax_tconv.benchmarks.peers import ours
+from jax_tconv.benchmarks.peers.contestant import MODES
+from jax_tconv.benchmarks.results import Outcome, Result
+
+from . import layer_options as given
+from .options import Json
+from .output import show_json
+
+TITLES = {"forward": "The output", "training": "The output and both gradients"}
+BOTH = "both"
+# PyTorch, which judges, has no more.
+MAX_DIMS = 3
+# The parameters of `bench` that describe a layer.
+LAYER_OPTIONS = (
+    *("size", "kernel", "stride", "padding", "output_padding", "dilation", "groups"),
+    *("channels_in", "channels_out", "batch", "dims"),
+)
+
+
+def bench(
+    context: typer.Context,
+    size: given.Input = "",
+    kernel: given.Kernel = "",
+    stride: given.Stride = "1",
+    padding: given.Padding = "0",
+    output_padding: given.OutputPadding = "0",
+    dilation: given.Dilation = "1",
+    groups: given.Groups = 1,
+    channels_in: given.ChannelsIn = 64,
+    channels_out: given.ChannelsOut = 64,
+    batch: given.Batch = 1,
+    dims: given.Dims = None,
+    name: Annotated[
+        str, typer.Option("--layer", help="A layer of a published network, such as sam_up2; another name lists them.")
+    ] = "",
+    methods: Annotated[
+        str, typer.Option(help="This library's methods, with commas; None is its own choice. All, if left out.")
+    ] = "",
+    rivals: Annotated[str, typer.Option("--peers", help=f"Of {', '.join(peers.FILES)}. All, if left out.")] = "",
+    mode: Annotated[str, typer.Option(help="forward, training (with both gradients) or both.")] = BOTH,
+    quick: Annotated[bool, typer.Option("--quick", help="Two short rounds, for a first look.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Time one layer on this machine: every method of this library, PyTorch, Flax, Equinox and jax.lax.
+
+    Whose values are wrong is not timed.
+
+    Example: jax-tconv bench --input 64,64 --kernel 4 --stride 2 --padding 1 --channels-in 128 --channels-out 64
+
+    Example: jax-tconv bench --layer sam_up2 --quick
+    """
+    sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
+    spelled = [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if name and spelled:
+        raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
+    if name:
+        known = {layer.name: layer for layer in layers.load()}
+        if name not in known:
+            raise ValueError(f"unknown --layer {name!r}; known: {', '.join(known)}")
+        layer = known[name]
+    elif size and kernel:
+        per_axis = given.per_axis(
+            dims,
+            input=size,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+        )
+        if len(per_axis["input"]) > MAX_DIMS:
+            raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(per_axis['input'])}")
+        given.check_channels(channels_in, channels_out, groups, batch)
+        layer = layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, **per_axis)
+    else:
+        raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
+    modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
+    entrants = ours.contestants(names(methods or ",".join((ours.CHOSEN, *METHODS)), (ours.CHOSEN, *METHODS), "method"))
+    entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
+
+    settings = contest.QUICK if quick else contest.Settings()
+    machine.set_precision(tf32=False)
+    here = machine.look()
+    with progress_bar(Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(modes) * contest.steps(entrants, settings))
+
+        def step(text: str) -> None:
+            progress.update(task, advance=1, description=text)
+
+        results = [contest.hold(layer, one, entrants, settings, step) for one in modes]
+    if as_json:
+        fields = {"layer": dataclasses.asdict(layer) | {"output": layer.output}, "machine": here}
+        show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})
+    else:
+        _show(layer, here, results)
+    broken = [
+        f"{_label(outcome)} ({result.mode}): {outcome.reason}"
+        for result in results
+        for outcome in result.outcomes
+        if outcome.family == "ours" and outcome.status in ("wrong", "failed")
+    ]
+    if broken:
+        raise ValueError(f"a fault of jax_tconv's, please report it: {'; '.join(broken)}")
+
+
+def _as_data(result: Result) -> dict[str, Any]:
+    fastest = min(outcome.seconds for outcome in result.outcomes)
+    contestants = []
+    for outcome in _ordered(result):
+        entry = dataclasses.asdict(outcome) | {"name": _label(outcome)}
+        entry["times_fastest"] = outcome.seconds / fastest if outcome.timing else None
+        contestants.append(entry)
+    return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}
+
+
+def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> None:
+    console = Console(markup=False, highlight=False)
+    described = {"input": layer.input, "kernel": layer.kernel} | layer.arguments | {"batch": layer.batch}
+    numbers = ", ".join(
+        f"{name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in described.items()
+    )
+    console.print(f"{layer.c_in} to {layer.c_out} channels, {numbers}; float32")
+    console.print(f"{here['cpu']}, {here['cores']} cores; jax on {here['device']}, torch on {here['torch_device']}")
+    for result in results:
+        console.print()
+        console.print(_table(result))
+        choices = ", ".join(f"{method} for {op}" for op, method in result.chosen.items())
+        console.print(f"jax_tconv's own choice: {choices}.")
+    judge = results[0].judge
+    console.print("\nspread: how far the quartiles over the rounds are apart, as a part of the median.")
+    console.print(f"error: the largest difference from the values of {judge}, as a part of the largest of them.")
+    if judge != "torch":
+        console.print("PyTorch would be the better judge: pip install torch")
+    # Once, where it is the same in both modes.
+    reasons = dict.fromkeys(
+        f"{_label(outcome)} {'left out' if outcome.status == 'not applicable' else outcome.status}: {outcome.reason}"
+        for result in results
+        for outcome in result.outcomes
+        if not outcome.timing
+    )
+    for reason in reasons:
+        console.print(reason)
+
+
+def _table(result: Result) -> Table:
+    table = Table(title=TITLES[result.mode], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("contestant", no_wrap=True)
+    for heading in ("ms", "spread", "of the fastest", "compile s", "error"):
+        table.add_column(heading, justify="right")
+    fastest = min(outcome.seconds for outcome in result.outcomes)
+    for outcome in _ordered(result):
+        error = f"{max(outcome.errors):.0e}" if outcome.errors else ""
+        if timing := outcome.timing:
+            milliseconds = f"{timing.median * 1e3:{'.3g' if timing.median < 1 else '.0f'}}"
+            times = (milliseconds, f"{timing.spread:.0%}", f"{timing.median / fastest:.2f}")
+            compiling = "" if outcome.compile_seconds is None else f"{outcome.compile_seconds:.2f}"
+            table.add_row(_label(outcome), *times, compiling, error)
+        elif outcome.status != "not applicable":
+            table.add_row(_label(outcome), outcome.status, "", "", "", error, style="red")
+    return table
+
+
+def _ordered(result: Result) -> list[Outcome]:
+    """The fastest first, and those that were not timed last."""
+    return sorted(result.outcomes, key=lambda outcome: outcome.seconds)
+
+
+def _label(outcome: Outcome) -> str:
+    """What the benchmark calls "ours" a user knows by its name."""
+    return outcome.name.replace("ours", "jax_tconv", 1) if outcome.family == "ours" else outcome.name

@@ -1,0 +1,95 @@
+"""`jax-tconv convert`: a checkpoint into a Flax model's variables, in a file."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from flax import linen as nn
+from flax import nnx, traverse_util
+
+from jax_tconv import interop
+from jax_tconv.interop._convert.linen import report_and_variables
+
+from . import options
+from .loading import call_factory, conversion, shapes
+from .output import show, show_json
+
+
+def convert(
+    file: options.File,
+    out: Annotated[
+        Path, typer.Argument(help="A .safetensors file, or a folder for an Orbax checkpoint.", show_default=False)
+    ],
+    model: options.Model = "",
+    entry: options.Entry = None,
+    rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
+    drop: options.Drops = [],  # noqa: B006
+    inputs: options.Inputs = [],  # noqa: B006
+    flatten: options.Flattens = [],  # noqa: B006
+    layout: options.Layouts = [],  # noqa: B006
+    match: options.Match = "name",
+    downcast: options.Downcast = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Convert a PyTorch checkpoint into the variables of a Flax model, and show what became of every tensor.
+
+    OUT gets what nnx.state(model) holds, or a linen module's variables: as an Orbax checkpoint if it is the name of a
+    folder, as arrays by their paths if it ends in .safetensors. Without --model the tensors are kept as they are, in
+    another kind of file: .safetensors, .pt, .pth or .bin.
+
+    A linen module needs the shapes of its inputs, channels last: --input 1,64,64,3.
+
+    Example: jax-tconv convert decoder.pth decoder --model my_models:Decoder --rename generator.=
+    """
+    state_dict = interop.read(file, entry=entry)
+    if not dry_run and not force and os.path.lexists(out):
+        raise ValueError(f"OUT must not be there yet, and {out} is; --force replaces a file")
+    if not model:
+        if any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
+            raise ValueError("--model must say what the tensors are for: package.module:factory")
+        if not dry_run:
+            interop.write(out, state_dict)
+        _tell({"tensors": len(state_dict), "out": None if dry_run else str(out)}, f"{len(state_dict)} tensors", as_json)
+        return
+    arguments = conversion(rename, drop, match, flatten, layout, downcast)
+    report, variables = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
+    if variables is not None:
+        _write(out, variables)
+    faults = "" if report.ok else f"\n{report.faults()}"
+    document = {"out": None if dry_run else str(out), "ok": report.ok, "rows": report.as_dicts()}
+    _tell(document, f"{report}\n{report!r}{faults}", as_json)
+    if not dry_run and not as_json:
+        show(f"wrote {out}")
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def filled(
+    model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], dry_run: bool = False
+) -> tuple[interop.Report, Any]:
+    """The report and the model's variables, None after a dry run."""
+    if isinstance(model, nnx.Module):
+        report = interop.load_state_dict(model, state_dict, dry_run=dry_run, **arguments)
+        return report, None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat)))
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
+    return report_and_variables(model, state_dict, tuple(inputs), strict=True, dry_run=dry_run, **arguments)
+
+
+def _write(out: Path, variables: Any) -> None:
+    if out.suffix:
+        flat = traverse_util.flatten_dict(variables)
+        interop.write(out, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
+    else:
+        interop.write_orbax(out, variables)
+
+
+def _tell(document: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        show_json(document)
+    else:
+        show(text)

@@ -1,0 +1,114 @@
+"""`jax-tconv explain`: what one layer does to sizes, which algorithm computes it, and where its kernel overlaps."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.console import Console
+
+from jax_tconv import select_method
+from jax_tconv._call.geometry import window
+
+from . import figure
+from . import layer_options as given
+from .arithmetic import FORMULA
+from .axes import Explained, explain_axes, last_two
+from .options import Json
+from .output import show, show_json
+from .terminal import shading, wiring
+
+OPS = {"T": "the output", "C": "the gradient in the input", "W": "the gradient in the kernel"}
+
+
+def explain(
+    kernel: given.Kernel,
+    size: given.Input,
+    stride: given.Stride = "1",
+    padding: given.Padding = "0",
+    output_padding: given.OutputPadding = "0",
+    output_size: Annotated[
+        str | None, typer.Option(help="Output size to reach, in place of an output padding.", show_default=False)
+    ] = None,
+    dilation: given.Dilation = "1",
+    groups: given.Groups = 1,
+    channels_in: given.ChannelsIn = 64,
+    channels_out: given.ChannelsOut = 64,
+    batch: given.Batch = 1,
+    dims: given.Dims = None,
+    platform: Annotated[
+        str | None, typer.Option(help="cpu, cuda, rocm or tpu; this machine's if left out.", show_default=False)
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Draw into this file: .png, .svg or .pdf.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain a layer: its output size, the algorithm that computes it, and whether its kernel makes checkerboards.
+
+    Example: jax-tconv explain --kernel 4 --stride 2 --padding 1 --input 32
+    """
+    named = {"input": size, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    named |= {"output_padding": output_padding} | ({} if output_size is None else {"output_size": output_size})
+    values = given.per_axis(dims, **named)
+    given.check_channels(channels_in, channels_out, groups, batch)
+    wanted_size = values.pop("output_size", None)
+    arguments: dict[str, Any] = {k: values[k] for k in ("stride", "padding", "output_padding", "dilation")}
+    geometry = window(values["kernel"], **arguments).geometry(values["input"], wanted_size)
+
+    platform = platform or jax.default_backend()
+    shapes = ((batch, *values["input"], channels_in), (*values["kernel"], channels_in, channels_out // groups))
+    choices = {
+        op: select_method(*shapes, **arguments, output_size=wanted_size, groups=groups, op=op, platform=platform)
+        for op in OPS
+    }
+    explained = explain_axes(geometry)
+    pair = last_two(explained)
+    if draw is not None:
+        figure.write(draw, explained, pair)
+    if as_json:
+        layer = values | {"channels_in": channels_in, "channels_out": channels_out, "groups": groups, "batch": batch}
+        methods = {op: dataclasses.asdict(choice) for op, choice in choices.items()}
+        document = {"layer": layer, "output_size": geometry.output_size, "formula": FORMULA}
+        document |= {"axes": [one.as_data() for one in explained], "platform": platform, "methods": methods}
+        show_json(document)
+        return
+
+    console = Console(markup=False, highlight=False)
+    for one in explained:
+        _show_size(console, one)
+    _heading(console, f"Methods on {platform}, {channels_in} to {channels_out} channels")
+    for op, choice in choices.items():
+        extent = " group by group" if choice.by_group else ""
+        console.print(f"  {op}  {OPS[op]}: {choice.method}{extent}\n     {choice.reason}")
+    for one in explained:
+        _show_overlap(console, one)
+    if pair:
+        _heading(console, "Overlap on the last two axes together: the counts multiply")
+        show(shading(*pair))
+    if draw is not None:
+        show(f"\nwrote {draw}")
+
+
+def _show_size(console: Console, one: Explained) -> None:
+    _heading(console, f"Output size{one.place}: {one.axis.output_size}")
+    show(f"  {FORMULA}")
+    show("      = " + " + ".join(term.numbers for term in one.terms).replace("+ -", "-"))
+    for term in one.terms:
+        show(f"  {term.name:<23} {term.value:>6}   {term.meaning}")
+    show(f"  {'out':<23} {one.axis.output_size:>6}")
+
+
+def _show_overlap(console: Console, one: Explained) -> None:
+    _heading(console, f"Overlap{one.place}")
+    console.print(one.overlap.verdict)
+    start, end = one.overlap.border
+    if start or end:
+        console.print(f"Rows near the border that differ from this: {start} at the start, {end} at the end.")
+    show(f"\nThe tap (0 to {one.axis.kernel_size - 1}) that joins an input row to an output row:")
+    show(wiring(one.axis, one.overlap))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(f"\n{text}", style="bold")

@@ -1,0 +1,62 @@
+"""`jax-tconv inspect`: what a checkpoint holds."""
+
+import dataclasses
+import math
+from collections import Counter
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from jax_tconv import interop
+from jax_tconv.interop._convert.parametrizations import fold
+from jax_tconv.interop._convert.report import render
+
+from . import options
+from .guess import Guess, guess_layers
+from .output import show, show_json, size
+
+
+def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
+    """Show the tensors of a checkpoint, the layers they probably belong to, and why. Nothing in the file is run.
+
+    Example: jax-tconv inspect generator.pth --entry state_dict
+    """
+    tensors = interop.read(file, entry=entry)
+    sources, hints = fold(tensors, {name: name for name in tensors}, ())
+    layers = guess_layers(sources)
+    nbytes = sum(tensor.nbytes for tensor in tensors.values())
+    dtypes = Counter(str(tensor.dtype) for tensor in tensors.values())
+    if as_json:
+        show_json(
+            {
+                "file": str(file),
+                "bytes": nbytes,
+                "dtypes": dtypes,
+                "tensors": {
+                    name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in tensors.items()
+                },
+                "layers": [dataclasses.asdict(layer) for layer in layers],
+                "notes": hints,
+            }
+        )
+        return
+    values = sum(math.prod(tensor.shape) for tensor in tensors.values())
+    kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
+    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {size(nbytes)}")
+    show(_table(layers))
+    for name, hint in hints.items():
+        show(f"{name}: {hint}")
+    if any(" or " in layer.kind for layer in layers):
+        show("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+
+
+def _table(layers: list[Guess]) -> str:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("layer", "tensors", "probably", "because"):
+        table.add_column(heading, no_wrap=True)
+    for layer in layers:
+        shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in layer.tensors.items())
+        kind = f"{layer.kind} with {layer.parametrization}" if layer.parametrization else layer.kind
+        table.add_row(*(Text(cell) for cell in (layer.name or "(the model itself)", shapes, kind, layer.evidence)))
+    return render(table)

@@ -1,0 +1,82 @@
+"""`jax-tconv verify`: proof that a converted checkpoint gives PyTorch's numbers."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+from flax import linen as nn
+
+from jax_tconv import interop
+from jax_tconv.interop._convert.naming import new_names
+from jax_tconv.interop._verify.parity import channels_last
+
+from . import options
+from .convert import filled
+from .loading import call_factory, conversion, random_arrays, shapes
+from .output import show, show_json
+
+
+def verify(
+    file: options.File,
+    torch_module: Annotated[
+        str, typer.Option("--torch", help="What makes the PyTorch module: package.module:factory.", show_default=False)
+    ],
+    model: options.Model,
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch, such as 1,3,64,64; repeat."
+        ),
+    ],
+    entry: options.Entry = None,
+    rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
+    drop: options.Drops = [],  # noqa: B006
+    flatten: options.Flattens = [],  # noqa: B006
+    layout: options.Layouts = [],  # noqa: B006
+    match: options.Match = "name",
+    downcast: options.Downcast = False,
+    tolerance: Annotated[float, typer.Option(help="The largest relative difference that counts as equal.")] = 1e-4,
+    as_json: options.Json = False,
+) -> None:
+    """Load a checkpoint into the PyTorch module and into the Flax model, run both, and compare every layer.
+
+    The inputs are random, given to PyTorch as they are and to Flax with the channels last. The exit code is 1 if
+    anything differs.
+
+    Example: jax-tconv verify decoder.pth --torch my_nets:Decoder --model my_models:Decoder --input 1,64,16,16
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "verify runs the PyTorch module, so it needs torch: pip install 'jax_tconv[torch]'"
+        ) from error
+    state_dict = interop.read(file, entry=entry)
+    original = call_factory("--torch", torch_module)
+    if not isinstance(original, torch.nn.Module):
+        raise TypeError(f"--torch must make a torch.nn.Module, got {type(original).__name__}")
+    _load(original, state_dict)
+    given = random_arrays(shapes(inputs))
+    flax_model = call_factory("--model", model)
+    arguments = conversion(rename, drop, match, flatten, layout, downcast)
+    _, variables = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
+    if isinstance(flax_model, nn.Module):
+        flax_model = flax_model.bind(variables)
+    found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
+    if as_json:
+        layers = [dataclasses.asdict(layer) for layer in (*found.layers, *found.outputs)]
+        show_json({"ok": found.ok, "verdict": found.verdict, "layers": layers})
+    else:
+        show(str(found))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _load(module: Any, state_dict: Any) -> None:
+    """Fills the torch module, whose own names may lack the prefix of a wrapper."""
+    tensors = interop.to_torch(state_dict)
+    names = new_names(tensors, None, module.state_dict())
+    try:
+        module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error
