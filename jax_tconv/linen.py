@@ -9,7 +9,7 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype as flax_promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv._call.arguments import IntOrInts, Padding
+from jax_tconv._call.arguments import IntOrInts, Method, Padding
 from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape
 from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
@@ -24,11 +24,11 @@ class ConvTranspose(nn.Module):
 
     Attributes:
       features: the number of output channels.
-      kernel_size: one int a spatial axis; an int means one axis, as in Flax.
-      strides: an int, or one a spatial axis.
-      padding: an int, one a spatial axis, one `(low, high)` pair a spatial axis, `"SAME"` or `"VALID"`; see
+      kernel_size: one int per spatial axis; an int means one axis, as in Flax.
+      strides: an int, or one int per spatial axis.
+      padding: an int, one int or one `(low, high)` pair per spatial axis, `"SAME"` or `"VALID"`; see
         `jax_tconv.conv_transpose`.
-      kernel_dilation: an int, or one a spatial axis.
+      kernel_dilation: an int, or one int per spatial axis.
       use_bias: whether to add a bias.
       mask: an array of the kernel's shape that the kernel is multiplied by, or None.
       dtype: the dtype to compute in; None promotes inputs and parameters.
@@ -37,7 +37,7 @@ class ConvTranspose(nn.Module):
       kernel_init, bias_init: Flax initializers; None means PyTorch's default.
       promote_dtype: as in `flax.linen.Conv`.
       preferred_element_type: the dtype of the result.
-      output_padding: rows added at the end of the output, an int or one a spatial axis.
+      output_padding: rows added at the end of the output, an int or one int per spatial axis.
       feature_group_count: the number of groups the channels are split into.
       method: the algorithm; see `jax_tconv.conv_transpose`.
 
@@ -72,7 +72,7 @@ class ConvTranspose(nn.Module):
     preferred_element_type: DTypeLike | None = None
     output_padding: IntOrInts = 0
     feature_group_count: int = 1
-    method: str | None = None
+    method: Method | None = None
 
     @nn.compact
     def __call__(self, inputs: ArrayLike, *, output_size: IntOrInts | None = None) -> jax.Array:

@@ -10,7 +10,7 @@ from flax import nnx
 from flax.nnx.nn import dtypes
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv._call.arguments import IntOrInts, Padding
+from jax_tconv._call.arguments import IntOrInts, Method, Padding
 from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape
 from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
@@ -25,12 +25,12 @@ class ConvTranspose(nnx.Module):
 
     Args:
       in_features, out_features: the numbers of channels.
-      kernel_size: one int a spatial axis; an int means one axis, as in Flax.
-      strides: an int, or one a spatial axis.
-      padding: an int, one a spatial axis, one `(low, high)` pair a spatial axis, `"SAME"` or `"VALID"`; see
+      kernel_size: one int per spatial axis; an int means one axis, as in Flax.
+      strides: an int, or one int per spatial axis.
+      padding: an int, one int or one `(low, high)` pair per spatial axis, `"SAME"` or `"VALID"`; see
         `jax_tconv.conv_transpose`.
-      kernel_dilation: an int, or one a spatial axis.
-      output_padding: rows added at the end of the output, an int or one a spatial axis.
+      kernel_dilation: an int, or one int per spatial axis.
+      output_padding: rows added at the end of the output, an int or one int per spatial axis.
       feature_group_count: the number of groups the channels are split into.
       use_bias: whether to add a bias.
       mask: an array of the kernel's shape that the kernel is multiplied by, or None.
@@ -81,7 +81,7 @@ class ConvTranspose(nnx.Module):
         transpose_kernel: None = None,
         promote_dtype: Callable[..., Any] = dtypes.promote_dtype,
         preferred_element_type: DTypeLike | None = None,
-        method: str | None = None,
+        method: Method | None = None,
         rngs: nnx.Rngs,
         kernel_metadata: Mapping[str, Any] = MappingProxyType({}),
         bias_metadata: Mapping[str, Any] = MappingProxyType({}),

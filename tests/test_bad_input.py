@@ -126,7 +126,7 @@ def test_padding_pairs_of_any_kind():
 
 LAYERS = [
     ({"kernel_size": (0, 3)}, ValueError, ["kernel_size must be at least 1", "(0, 3)"]),
-    ({"kernel_size": ()}, ValueError, ["kernel_size", "one int a spatial axis"]),
+    ({"kernel_size": ()}, ValueError, ["kernel_size", "one int per spatial axis"]),
     ({"kernel_size": None}, TypeError, ["kernel_size must be an int", "None"]),
     ({"strides": 0}, ValueError, ["strides must be at least 1"]),
     ({"strides": (2, 2, 2)}, ValueError, ["strides must be an int or 2 ints"]),

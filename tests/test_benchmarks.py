@@ -185,7 +185,9 @@ def test_every_contestant_has_torchs_values(name, mode):
     assert {what for who, what in status.items() if who not in refused} == {"timed"}, result.outcomes
     assert list(status)[:4] == ["ours", "ours taps", "torch NCHW", "torch NHWC"]
     assert {"flax", "flax-transposed", "equinox", "lax"} == set(list(status)[4:])
-    assert list(result.chosen) == (["T"] if mode == "forward" else ["T", "C", "W"])
+    assert list(result.chosen) == (
+        ["forward"] if mode == "forward" else ["forward", "input_gradient", "kernel_gradient"]
+    )
     ours_outcome = result.best("ours")
     assert ours_outcome.name == "ours"
     assert ours_outcome.compile_seconds > 0
@@ -318,7 +320,7 @@ def test_sums_by_hand():
             Outcome(who, families[who], "timed", timing=timing.Timing(value, value, value, 1, 1))
             for who, value in seconds.items()
         ]
-        return Result(dataclasses.replace(tiny(), name=name), "forward", {"T": "taps"}, tuple(outcomes))
+        return Result(dataclasses.replace(tiny(), name=name), "forward", {"forward": "taps"}, tuple(outcomes))
 
     flops = tiny().flops("forward")
     here = Machine({}, "", "", 2, 2, "cpu", "", "", dot_rate=flops / 2.0, copy_rate=1e30)

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv._call.call import problem
+from jax_tconv._call.call import checked_call
 from jax_tconv._methods import METHODS, rows
+from jax_tconv._methods.products import Sums
 from tests import reference
 from tests.cases import CASES, Case
 from tests.test_sharding import collectives
 
-CHUNKED = [("col2im", "T"), ("col2im", "C"), ("col2im", "W"), ("im2col", "T"), ("subpixel", "C"), ("subpixel", "W")]
-CHUNKED += [("taps", "W")]
+CHUNKED = [("col2im", "forward"), ("col2im", "input_gradient"), ("col2im", "kernel_gradient"), ("im2col", "forward")]
+CHUNKED += [("subpixel", "input_gradient"), ("subpixel", "kernel_gradient"), ("taps", "kernel_gradient")]
 # More rows than those have, so that the last of several chunks is not full.
 TALL = [
     Case("tall", (9, 3), (3, 3), (2, 2), (1, 1), (1, 1), (1, 1)),
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def compiled_anew(function, geometry):
     # Not through conv_transpose: what it has compiled for these shapes before is not in chunks.
-    return jax.jit(lambda a, b: function(a, b, geometry, None, np.float64))
+    return jax.jit(lambda a, b: function(a, b, geometry, Sums(None, np.float64)))
 
 
 @pytest.mark.parametrize(("chunk", "cases"), [(1e-6, TALL), (2e-5, [*TALL, *CASES])], ids=["row", "rows"])
@@ -40,11 +41,15 @@ def test_values_in_chunks(method, op, chunk, cases, monkeypatch):
     looped = 0
     for case in cases:
         x, kernel = case.draw()
-        call = problem(x.shape, kernel.shape, **case.arguments, output_size=None, data_format="channels_last")
+        call = checked_call(x.shape, kernel.shape, **case.arguments, output_size=None)
         y = reference.conv_transpose(x, kernel, **case.reference_arguments)
         g = np.random.default_rng(1).standard_normal(y.shape)
         x_bar, kernel_bar = reference.gradients(x, kernel, g, **case.reference_arguments)
-        operands, wanted = {"T": ((x, kernel), y), "C": ((g, kernel), x_bar), "W": ((x, g), kernel_bar)}[op]
+        operands, wanted = {
+            "forward": ((x, kernel), y),
+            "input_gradient": ((g, kernel), x_bar),
+            "kernel_gradient": ((x, g), kernel_bar),
+        }[op]
         program = compiled_anew(function, call.geometry)
         looped += "stablehlo.while" in program.lower(*operands).as_text()
         ours = program(*operands)

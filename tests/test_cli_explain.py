@@ -215,7 +215,7 @@ def test_methods(platform):
         assert f": {wanted.method}{by_group} {wanted.reason}" in shown
     assert f"Methods on {platform}, 32 to 256 channels" in shown
     if platform == "cpu":
-        assert document["methods"]["T"]["method"] == "subpixel"
+        assert document["methods"]["forward"]["method"] == "subpixel"
 
 
 # The drawings.

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose, select_method
+from jax_tconv._call.call import OPS
 from jax_tconv._methods import METHODS
 from jax_tconv._selection.select import PLATFORMS
 from tests.cases import CASES
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("op", ["T", "C", "W"])
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_choice_has_a_form_of_its_op_and_a_reason(case, op, platform):
     x, kernel = case.draw()
@@ -35,11 +36,11 @@ def test_on_a_gpu_cudnns_backward_data_is_written_as_it_is_matched():
     assert choose(stride=2, groups=2) == "subpixel"
     assert choose(stride=2, padding=4) == "subpixel"
     assert choose(groups=2) == "lhs_dilation"
-    for op in "CW":
+    for op in ("input_gradient", "kernel_gradient"):
         assert choose(stride=2, groups=2, op=op) == "lhs_dilation"
 
 
-# Input, kernel (both channels last), arguments; methods of T, C and W: the layers that jax_tconv/cpu.py reasons from.
+# Input, kernel (both channels last), arguments; methods of the op and its two gradients: what the rules reason from.
 ON_A_CPU = {
     "dcgan, 1x1 to 4x4": ((64, 1, 1, 100), (4, 4, 100, 512), {}, "col2im col2im taps"),
     "dcgan, the third": ((64, 8, 8, 256), (4, 4, 256, 128), {"stride": 2, "padding": 1}, "im2col col2im taps"),
@@ -63,7 +64,7 @@ ON_A_CPU = {
 @pytest.mark.parametrize("layer", ON_A_CPU)
 def test_the_rules_for_a_cpu_on_the_layers_they_were_made_for(layer):
     x_shape, kernel_shape, arguments, methods = ON_A_CPU[layer]
-    chosen = [select_method(x_shape, kernel_shape, **arguments, op=op, platform="cpu").method for op in "TCW"]
+    chosen = [select_method(x_shape, kernel_shape, **arguments, op=op, platform="cpu").method for op in OPS]
     assert chosen == methods.split()
 
 
@@ -85,7 +86,7 @@ def test_the_default_platform_and_an_unnamed_gpu():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"op": "K"}, "op must be one of 'T', 'C', 'W'; got 'K'"),
+        ({"op": "K"}, "op must be one of 'forward', 'input_gradient', 'kernel_gradient'; got 'K'"),
         ({"platform": "npu"}, "platform must be one of 'cpu', 'cuda', 'rocm', 'tpu'; got 'npu'"),
         ({"method": "fast"}, "method must be one of"),
         ({"stride": 0}, "stride must be at least 1"),

@@ -9,6 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jax_tconv import conv_transpose, conv_transpose_saveable
+from jax_tconv._call.call import OPS
 from jax_tconv._methods import METHODS
 from tests.compare import close
 
@@ -26,14 +27,14 @@ def arrays(*lead_x, lead_kernel=(), batch=2):
 
 
 def ops(x, kernel):
-    """T, C and W as functions of two operands, with operands to go with them."""
+    """The three ops as functions of two operands, with operands to go with them."""
     y = APPLY(x, kernel)
     C = lambda g, kernel: jax.linear_transpose(lambda x: APPLY(x, kernel), x)(g)[0]
     W = lambda x, g: jax.linear_transpose(lambda kernel: APPLY(x, kernel), kernel)(g)[0]
-    return {"T": (APPLY, x, kernel), "C": (C, y, kernel), "W": (W, x, y)}
+    return {"forward": (APPLY, x, kernel), "input_gradient": (C, y, kernel), "kernel_gradient": (W, x, y)}
 
 
-@pytest.mark.parametrize("op", ["T", "C", "W"])
+@pytest.mark.parametrize("op", OPS)
 def test_derivatives_of_every_op_to_second_order_in_both_modes(op):
     f, a, b = ops(*arrays())[op]
     check_grads(f, (a, b), order=2, modes=["fwd", "rev"])
@@ -65,7 +66,7 @@ def test_gradient_penalty_is_torchs_double_backward():
     np.testing.assert_allclose(np.moveaxis(np.asarray(ours), (-2, -1), (0, 1)), tk.grad.numpy(), rtol=1e-10)
 
 
-@pytest.mark.parametrize("op", ["T", "C", "W"])
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("in_axes", [(0, None), (None, 0), (0, 0), (2, None), (None, 1), (3, 2), (-1, -1)])
 def test_vmap_is_a_loop_that_stays_one_op(op, in_axes):
     f, a, b = ops(*arrays())[op]
@@ -157,7 +158,7 @@ def recomputed(policy):
     layer = jax.checkpoint(lambda x, kernel: jnp.tanh(APPLY(x, kernel)), policy=policy)
     gradient = jax.grad(lambda x, kernel: layer(x, kernel).sum(), (0, 1))
     close(gradient(x, kernel), jax.grad(lambda x, kernel: jnp.tanh(APPLY(x, kernel)).sum(), (0, 1))(x, kernel))
-    return str(jax.make_jaxpr(gradient)(x, kernel)).count("conv_transpose_T[")
+    return str(jax.make_jaxpr(gradient)(x, kernel)).count("conv_transpose_forward[")
 
 
 def test_checkpoint_policies():
@@ -173,7 +174,7 @@ def test_per_sample_kernels_become_one_grouped_op():
     x, kernel = arrays(4, lead_kernel=(4,), batch=1)
     for method, convolutions in {None: 0, "lhs_dilation": 1, "col2im": 0}.items():
         mapped = jax.vmap(functools.partial(APPLY, method=method))
-        assert str(jax.make_jaxpr(mapped)(x, kernel)).count("conv_transpose_T[") == 1
+        assert str(jax.make_jaxpr(mapped)(x, kernel)).count("conv_transpose_forward[") == 1
         text = jax.jit(mapped).lower(x, kernel).as_text()
         assert text.count("stablehlo.convolution") == convolutions  # on a CPU, batched products instead
         assert "stablehlo.while" not in text

@@ -25,7 +25,7 @@ class Axis(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Both spatial sizes of one transposed convolution and all that lies between them; a tuple has one int an axis.
+    """Both spatial sizes of one transposed convolution and all that lies between them; each tuple has one int per axis.
 
     `padding_low` counts the rows removed from the start of the full output; negative, it adds rows there. What is
     removed at the end follows from `output_size`.
@@ -63,7 +63,7 @@ class Geometry:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """The arguments that do not depend on the input, checked and spelled out: one value a spatial axis each."""
+    """The arguments that do not depend on the input, checked and spelled out: one value per spatial axis each."""
 
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -125,7 +125,7 @@ def window(
     called = {name: name for name in ("stride", "dilation")} | dict(names or {})
     n_axes = 1 if is_int(kernel_size) else len(listed("kernel_size", kernel_size))
     if n_axes == 0:
-        raise ValueError("kernel_size must hold one int a spatial axis, got none")
+        raise ValueError("kernel_size must hold one int per spatial axis, got none")
     kernel = per_axis("kernel_size", kernel_size, n_axes, least=1)
     strides = per_axis(called["stride"], stride, n_axes, least=1)
     dilations = per_axis(called["dilation"], dilation, n_axes, least=1)
@@ -161,12 +161,12 @@ def output_shape(
     On each axis `(input - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1`.
 
     Args:
-      input_size: an int for one spatial axis, or one int an axis.
-      kernel_size: an int (the same on every axis), or one int an axis.
+      input_size: an int for one spatial axis, or one int per axis.
+      kernel_size: an int (the same on every axis), or one int per axis.
       stride, padding, output_padding, output_size, dilation: as in `conv_transpose`.
 
     Returns:
-      One int a spatial axis.
+      One int per spatial axis.
 
     Raises:
       TypeError, ValueError: as `conv_transpose` does.

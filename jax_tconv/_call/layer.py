@@ -1,4 +1,4 @@
-"""What the linen and the nnx layer share: the checks, in Flax's argument names, and the call of the op."""
+"""The arguments of the linen and the nnx layer, checked under Flax's names for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,15 @@ from typing import Any
 import jax
 from jax.typing import ArrayLike
 
-from jax_tconv._call.arguments import IntOrInts, Padding, integer
-from jax_tconv._call.checks import canonical_precision, check_method, float_array
+from jax_tconv._call.arguments import (
+    IntOrInts,
+    Method,
+    Padding,
+    canonical_precision,
+    check_method,
+    float_array,
+    integer,
+)
 from jax_tconv._call.geometry import Window, window
 
 _NAMES = {"stride": "strides", "dilation": "kernel_dilation"}
@@ -20,7 +27,7 @@ def checked_window(
     kernel_dilation: IntOrInts | None,
     output_padding: IntOrInts,
     *,
-    method: str | None,
+    method: Method | None,
     precision: Any,
     transpose_kernel: bool | None,
 ) -> Window:

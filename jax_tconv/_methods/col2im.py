@@ -2,8 +2,8 @@
 
 The way PyTorch, Caffe and cuDNN's GEMM algorithms compute it (K. Chellapilla, S. Puri and P. Simard, "High performance
 convolutional neural networks for document processing", 2006, for the convolution it is the adjoint of). Where kernel
-and stride are equal nothing overlaps, and the product is all there is. C and W multiply the cotangent's patches, what
-each input pixel meets, with the kernel and with the input.
+and stride are equal nothing overlaps, and the product is all there is. The gradients multiply the cotangent's patches,
+what each input pixel meets, with the kernel and with the input.
 """
 
 import functools
@@ -14,41 +14,67 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import DTypeLike
 
+from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.grouping import over_groups
-from jax_tconv._methods.polyphase import Phases, phases, place, split_taps
-from jax_tconv._methods.products import gram, product
-from jax_tconv._methods.residues import Residue, interleave, output, reach, residues
+from jax_tconv._methods.polyphase import (
+    Phases,
+    Residue,
+    by_residue,
+    interleave,
+    phases,
+    place,
+    reach,
+    residues,
+    split_taps,
+)
+from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows, write_rows
 
 # Up to so many taps are added slice by slice, of which the program holds one each.
 MAX_SLICES = 64
-# T works in chunks of the last above the first, or above the second where nothing overlaps: below, what chunks cost is
-# more than what they save (rows at the seams are multiplied twice, and one core alone writes a chunk into its place).
+# The output is made in chunks of the last above the first, or above the second where nothing overlaps: below, what
+# chunks cost is more than what they save (rows at the seams are multiplied twice, and one core alone writes a chunk
+# into its place).
 WHOLE_MEGABYTES, WHOLE_APART_MEGABYTES, CHUNK_MEGABYTES = 12, 24, 8
 PATCH_MEGABYTES = 4
 # A sixteenth of the product, at most, is computed twice.
-MIN_ROWS_A_SEAM = 16
+MIN_ROWS_PER_SEAM = 16
 
 
-@over_groups("T")
-def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """The transposed convolution."""
-    met = [reach(axis) for axis in geometry.axes]
-    extents = [axis.count + axis.high - axis.low for axis in met]
+def variant(op: Op, call: Call) -> str:
+    """`skewed`, `apart` or `slices`: how the products are added; `patches` or `axis by axis`: how patches are made."""
+    return _addition(call.geometry) if op == "forward" else _gathering(call.geometry)
+
+
+def _addition(geometry: Geometry) -> str:
+    extents = [axis.count + axis.high - axis.low for axis in map(reach, geometry.axes)]
     # The sum of slices multiplies the zeros around the input too: many, where a few pixels make a large output.
     many_zeros = math.prod(extents) > 2 * math.prod(geometry.input_size)
     if many_zeros or math.prod(geometry.kernel_size) > MAX_SLICES:
-        return _skewed(x, kernel, geometry, precision, accumulate)
-    if all(k == s and d == 1 and low == 0 for _, k, _, s, d, low in geometry.axes):
-        return _apart(x, kernel, geometry, precision, accumulate)
+        return "skewed"
+    apart = all(k == s and d == 1 and low == 0 for _, k, _, s, d, low in geometry.axes)
+    return "apart" if apart else "slices"
+
+
+def _gathering(geometry: Geometry) -> str:
+    return "patches" if math.prod(geometry.kernel_size) <= MAX_SLICES else "axis by axis"
+
+
+@over_groups("forward")
+def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The transposed convolution."""
+    add = {"skewed": _skewed, "apart": _apart, "slices": _slices}[_addition(geometry)]
+    return add(x, kernel, geometry, sums)
+
+
+def _slices(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The input padded before the product, so that each output row is a sum of plain slices."""
     out = kernel.shape[-1]
     weights = jnp.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], math.prod(kernel.shape[:-2]) * out)
 
     def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[Residue, jax.Array]:
-        columns = product(near, weights, precision, accumulate).reshape(*near.shape[:-1], *geometry.kernel_size, out)
+        columns = sums.product(near, weights).reshape(*near.shape[:-1], *geometry.kernel_size, out)
         return {
             residue: functools.reduce(
                 lax.add, [rows_at(columns[(..., *tap, slice(None))], starts, counts) for tap, starts in meetings]
@@ -57,73 +83,25 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
             if meetings
         }
 
-    return output(x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(accumulate).itemsize), parts)
+    return by_residue(x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(sums.dtype).itemsize), parts)
 
 
 def chunk_rows(geometry: Geometry, batch: Any, c_out: int, itemsize: int) -> int:
-    """How many of the first axis's `reach` T takes at a time; `c_out` is one group's."""
+    """How many of the first axis's `reach` the sum of slices takes at a time; `c_out` is one group's."""
     met = [reach(axis) for axis in geometry.axes]
     sizes = (geometry.groups, batch, *(axis.count for axis in met), *geometry.kernel_size, c_out)
     return rows_per_chunk(met[0].count, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_MEGABYTES)
 
 
 def mostly_seams(geometry: Geometry, batch: Any, c_out: int, itemsize: int = 4) -> bool:
-    """Whether chunks are so few rows that T multiplies many of them twice: those that two chunks need."""
+    """Whether chunks have so few rows that many are multiplied twice: those that two chunks need."""
     first = reach(geometry.axes[0])
     rows = chunk_rows(geometry, batch, c_out, itemsize)
-    return rows < min(first.count, MIN_ROWS_A_SEAM * (first.high - first.low))
+    return rows < min(first.count, MIN_ROWS_PER_SEAM * (first.high - first.low))
 
 
-@over_groups("C")
-def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """The strided convolution."""
-    # Patches are ordered (*taps, out).
-    weights = jnp.moveaxis(kernel, -1, -2)
-    weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1])
-
-    def compute(start: Any, rows: int) -> jax.Array:
-        return product(_patches(g, start, rows, geometry), weights, precision, accumulate)
-
-    return write_rows(geometry.input_size[0], _patch_rows(g, geometry), compute)
-
-
-@over_groups("W")
-def W(
-    x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike, whole: bool = False
-) -> jax.Array:
-    """The kernel gradient; as a single product where asked for the `whole`."""
-
-    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
-        pixels = padded_rows(x, start, rows, (0, beyond))
-        return gram(pixels, _patches(g, start, rows, geometry, beyond), precision, accumulate)
-
-    n_rows = geometry.input_size[0]
-    sums = sum_rows(n_rows, n_rows if whole else _patch_rows(g, geometry), compute)
-    return jnp.moveaxis(sums.reshape(x.shape[-1], *geometry.kernel_size, g.shape[-1]), 0, -2)
-
-
-def _patch_rows(g: jax.Array, geometry: Geometry) -> int:
-    sizes = (geometry.groups, g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
-    return rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
-
-
-def _patches(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: int = 0) -> jax.Array:
-    """`(batch, rows, *input_size[1:], *taps * out)`: what these rows of input pixels meet in the cotangent."""
-    patches = cotangent_rows(g, start, rows, geometry, beyond)
-    sizes = (rows, *geometry.input_size[1:])
-    if math.prod(geometry.kernel_size) <= MAX_SLICES:
-        taps = [rows_met(patches, tap, sizes, geometry) for tap in np.ndindex(*geometry.kernel_size)]
-        return lax.concatenate(taps, g.ndim - 1)
-    # Axis by axis, the last first, so that the program holds the sum of the axes' taps and not their product.
-    for axis, (n, k, _, s, d, _) in reversed(list(enumerate(geometry.axes))):
-        extent = ((rows if axis == 0 else n) - 1) * s + 1
-        taps = [lax.slice_in_dim(patches, t * d, t * d + extent, s, 1 + axis) for t in range(k)]
-        patches = lax.concatenate(taps, patches.ndim - 1)
-    return patches
-
-
-def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """T where kernel and stride are equal: products that make whole rows of the last axis, side by side already."""
+def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """Kernel and stride equal: products that make whole rows of the last axis, side by side already."""
     *outer, last, c_in, c_out = kernel.shape
     weights = {tap: jnp.moveaxis(kernel[tap], 0, 1).reshape(c_in, last * c_out) for tap in np.ndindex(*outer)}
     edges = [(0, out - n * s, 0) for n, _, out, s, _, _ in geometry.axes[1:]]
@@ -132,27 +110,24 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, 
         near = padded_rows(x, start, rows, (0, 0))
         parts = {}
         for tap, weight in weights.items():
-            row = product(near, weight, precision, accumulate)
+            row = sums.product(near, weight)
             parts[(*tap, 0)] = row.reshape(*row.shape[:-2], row.shape[-2] * last, c_out)
         y = interleave(parts, (*outer, 1))
         return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
 
-    n_rows, itemsize = geometry.input_size[0], jnp.dtype(accumulate).itemsize
+    n_rows, itemsize = geometry.input_size[0], jnp.dtype(sums.dtype).itemsize
     sizes = (geometry.groups, x.shape[0], *geometry.input_size, *geometry.kernel_size, c_out)
     rows = rows_per_chunk(n_rows, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_APART_MEGABYTES)
     y = write_rows(n_rows, rows, compute, geometry.stride[0])
-    return lax.pad(
-        y,
-        jnp.zeros((), y.dtype),
-        [(0, 0, 0), (0, geometry.output_size[0] - y.shape[1], 0)] + [(0, 0, 0)] * geometry.ndim,
-    )
+    below = (0, geometry.output_size[0] - y.shape[1], 0)
+    return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), below] + [(0, 0, 0)] * geometry.ndim)
 
 
-def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """T with nothing padded before the product, and a program that does not grow with the taps."""
+def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """Nothing padded before the product, and a program that does not grow with the taps."""
     n = geometry.ndim
     weights = jnp.moveaxis(split_taps(kernel, geometry), -2, 0)
-    columns = product(x, weights.reshape(weights.shape[0], -1), precision, accumulate)
+    columns = sums.product(x, weights.reshape(weights.shape[0], -1))
     columns = columns.reshape(*x.shape[:-1], *weights.shape[1:])
     for axis, phase in enumerate(phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
@@ -169,3 +144,49 @@ def _overlap_add(columns: jax.Array, axis: int, phase: Phases) -> jax.Array:
     flat = padded.reshape(*before, taps * (rows + taps * shift), *after)
     skewed = lax.slice_in_dim(flat, 0, taps * phase.blocks, axis=axis).reshape(*before, taps, phase.blocks, *after)
     return skewed.sum(axis)
+
+
+@over_groups("input_gradient")
+def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The strided convolution."""
+    # Patches are ordered (*taps, out).
+    weights = jnp.moveaxis(kernel, -1, -2)
+    weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1])
+
+    def compute(start: Any, rows: int) -> jax.Array:
+        return sums.product(_patches(g, start, rows, geometry), weights)
+
+    return write_rows(geometry.input_size[0], _patch_rows(g, geometry), compute)
+
+
+@over_groups("kernel_gradient")
+def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums, whole: bool = False) -> jax.Array:
+    """The kernel gradient; as a single product where asked for the `whole`."""
+
+    def compute(start: Any, rows: int, beyond: int) -> jax.Array:
+        pixels = padded_rows(x, start, rows, (0, beyond))
+        return sums.gram(pixels, _patches(g, start, rows, geometry, beyond))
+
+    n_rows = geometry.input_size[0]
+    total = sum_rows(n_rows, n_rows if whole else _patch_rows(g, geometry), compute)
+    return jnp.moveaxis(total.reshape(x.shape[-1], *geometry.kernel_size, g.shape[-1]), 0, -2)
+
+
+def _patch_rows(g: jax.Array, geometry: Geometry) -> int:
+    sizes = (geometry.groups, g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
+    return rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
+
+
+def _patches(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: int = 0) -> jax.Array:
+    """`(batch, rows, *input_size[1:], *taps * out)`: what these rows of input pixels meet in the cotangent."""
+    patches = cotangent_rows(g, start, rows, geometry, beyond)
+    sizes = (rows, *geometry.input_size[1:])
+    if _gathering(geometry) == "patches":
+        taps = [rows_met(patches, tap, sizes, geometry) for tap in np.ndindex(*geometry.kernel_size)]
+        return lax.concatenate(taps, g.ndim - 1)
+    # The last axis first, so that the program holds the sum of the axes' taps and not their product.
+    for axis, (n, k, _, s, d, _) in reversed(list(enumerate(geometry.axes))):
+        extent = ((rows if axis == 0 else n) - 1) * s + 1
+        taps = [lax.slice_in_dim(patches, t * d, t * d + extent, s, 1 + axis) for t in range(k)]
+        patches = lax.concatenate(taps, patches.ndim - 1)
+    return patches

@@ -1,34 +1,76 @@
-"""What the methods share: axis letters for lax, a matrix product, and a grouped kernel's two layouts."""
+"""Products and convolutions as the methods write them: summed as asked for, and over the channels of each group.
 
+A grouped op becomes ungrouped ones, side by side or mapped over the groups so that products become batched products.
+XLA's own grouped convolution gathers a batch-sharded input on every device, and is slow on a CPU; these do neither. The
+program grows with the groups side by side, and not with those mapped over, whose products are slower.
+"""
+
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from jax_tconv._call.call import OPERANDS, RESULT, Op, grouped_axis
 from jax_tconv._call.geometry import Geometry
 
-
-def dimension_numbers(lhs: str, rhs: str, out: str, geometry: Geometry) -> tuple[str, str, str]:
-    """Axis letters as `lax.conv_general_dilated` takes them, with `*` for all the spatial axes."""
-    spatial = "".join(chr(ord("a") + axis) for axis in range(geometry.ndim))
-    return lhs.replace("*", spatial), rhs.replace("*", spatial), out.replace("*", spatial)
+Form = Callable[..., jax.Array]
 
 
-def product(a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """The last axis of `a` against the first of the matrix `b`."""
-    # In two axes from the start: XLA multiplies more of them more slowly on a CPU.
-    rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-    result = jnp.matmul(rows, b, precision=precision, preferred_element_type=accumulate)
-    return result.reshape(*a.shape[:-1], b.shape[-1])
+class Sums(NamedTuple):
+    """How products are summed: the `precision` of the products, as lax has it, and the dtype of sums and results."""
+
+    precision: Any
+    dtype: DTypeLike
+
+    def product(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The last axis of `a` against the first of the matrix `b`."""
+        # In two axes from the start: XLA multiplies more of them more slowly on a CPU.
+        result = self.matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b)
+        return result.reshape(*a.shape[:-1], b.shape[-1])
+
+    def gram(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The product of all but the last axes of `a` against those of `b`: `(last of a, last of b)`."""
+        a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
+        return self.matmul(a.T, b)
+
+    def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The product of two matrices."""
+        return jnp.matmul(a, b, precision=self.precision, preferred_element_type=self.dtype)
+
+    def einsum(self, equation: str, a: jax.Array, b: jax.Array) -> jax.Array:
+        """As `jnp.einsum`."""
+        return jnp.einsum(equation, a, b, precision=self.precision, preferred_element_type=self.dtype)
+
+    def convolution(self, a: jax.Array, b: jax.Array, axes: tuple[str, str, str], **arguments: Any) -> jax.Array:
+        """As `lax.conv_general_dilated`, with `*` for all the spatial axes in the letters of the two and the result."""
+        spatial = "".join(chr(ord("a") + axis) for axis in range(a.ndim - 2))
+        lhs, rhs, out = (letters.replace("*", spatial) for letters in axes)
+        return lax.conv_general_dilated(
+            a,
+            b,
+            dimension_numbers=(lhs, rhs, out),
+            precision=self.precision,
+            preferred_element_type=self.dtype,
+            **arguments,
+        )
 
 
-def gram(a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
-    """The product of all but the last axes of `a` against those of `b`: `(last of a, last of b)`."""
-    a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
-    return jnp.matmul(a.T, b, precision=precision, preferred_element_type=accumulate)
+def strided_convolution(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
+    return sums.convolution(
+        g,
+        kernel,
+        ("N*C", "*OI", "N*C"),
+        window_strides=geometry.stride,
+        padding=list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
+        rhs_dilation=geometry.dilation,
+        feature_group_count=geometry.groups,
+    )
 
 
 def channels_by_group(array: jax.Array, groups: int) -> jax.Array:
@@ -49,25 +91,68 @@ def kernel_by_group(kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def kernel_by_output_channel(kernel: jax.Array, groups: int) -> jax.Array:
-    """`(*taps, in, out // groups)` as `(*taps, in // groups, out)`, lax's layout for T's direction."""
+    """`(*taps, in, out // groups)` as `(*taps, in // groups, out)`, lax's layout for the forward direction."""
     if groups == 1:
         return kernel
     *taps, c_in, c_out = kernel.shape
     return kernel_by_group(kernel, groups).swapaxes(-3, -2).reshape(*taps, c_in // groups, groups * c_out)
 
 
-def convolution(
-    g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike | None
-) -> jax.Array:
-    """The strided convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
-    return lax.conv_general_dilated(
-        g,
-        kernel,
-        window_strides=geometry.stride,
-        padding=list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
-        rhs_dilation=geometry.dilation,
-        dimension_numbers=dimension_numbers("N*C", "*OI", "N*C", geometry),
-        feature_group_count=geometry.groups,
-        precision=precision,
-        preferred_element_type=accumulate,
-    )
+def over_groups(op: Op) -> Callable[[Form], Form]:
+    """Decorates a method's ungrouped form of `op`, so that it takes any number of groups.
+
+    The form sees the arrays of one group; its geometry still tells their number, for the size of what they hold in all.
+    """
+
+    def decorate(form: Form) -> Form:
+        @functools.wraps(form)
+        def apply(a: jax.Array, b: jax.Array, geometry: Geometry, *rest: Any, **options: Any) -> jax.Array:
+            if geometry.groups == 1:
+                return form(a, b, geometry, *rest, **options)
+            mapped = (
+                split_axis(array, grouped_axis(role), geometry.groups)
+                for role, array in zip(OPERANDS[op], (a, b), strict=True)
+            )
+            result = jax.vmap(lambda a, b: form(a, b, geometry, *rest, **options))(*mapped)
+            return join_axis(result, grouped_axis(RESULT[op]))
+
+        return apply
+
+    return decorate
+
+
+def side_by_side(op: Op, form: Form) -> Form:
+    """A method's form of `op`, applied to one group after the other."""
+
+    def apply(a: jax.Array, b: jax.Array, geometry: Geometry, *rest: Any) -> jax.Array:
+        split = (
+            jnp.split(array, geometry.groups, grouped_axis(role))
+            for role, array in zip(OPERANDS[op], (a, b), strict=True)
+        )
+        alone = geometry.with_groups(1)
+        return jnp.concatenate(
+            [form(u, v, alone, *rest) for u, v in zip(*split, strict=True)], grouped_axis(RESULT[op])
+        )
+
+    return apply
+
+
+def join_axis(array: jax.Array, axis: int, groups: int = 1) -> jax.Array:
+    """Moves the leading axis into `axis` (counted without it), inside each of the groups that this runs through."""
+    size, *shape = array.shape
+    axis %= len(shape)
+    outer = (groups,) if groups > 1 else ()
+    split = array.reshape(size, *shape[:axis], *outer, shape[axis] // groups, *shape[axis + 1 :])
+    joined = (*shape[:axis], size * shape[axis], *shape[axis + 1 :])
+    return jnp.moveaxis(split, 0, axis + len(outer)).reshape(joined)
+
+
+def split_axis(array: jax.Array, axis: int, size: int, groups: int = 1) -> jax.Array:
+    """Undoes `join_axis`: takes a leading axis of `size` out of `axis`."""
+    shape = array.shape
+    axis %= len(shape)
+    outer = (groups,) if groups > 1 else ()
+    inner = shape[axis] // (groups * size)
+    split = array.reshape(*shape[:axis], *outer, size, inner, *shape[axis + 1 :])
+    apart = (size, *shape[:axis], groups * inner, *shape[axis + 1 :])
+    return jnp.moveaxis(split, axis + len(outer), 0).reshape(apart)

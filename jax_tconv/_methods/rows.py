@@ -21,7 +21,7 @@ Pads = Sequence[tuple[int, int]]
 
 
 def rows_per_chunk(n_rows: int, sizes: Sequence[Any], itemsize: int, megabytes: float, whole: float = 0) -> int:
-    """How many of `n_rows` rows to take at a time, so that an array of `sizes` in all comes to `megabytes` a chunk.
+    """How many of `n_rows` rows to take at a time, so that an array of `sizes` in all comes to `megabytes` per chunk.
 
     All of them up to `whole` megabytes. A batch whose size is not known (`jax.export`) counts as one example.
     """

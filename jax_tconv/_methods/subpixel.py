@@ -4,8 +4,8 @@ After W. Shi et al., "Real-time single image and video super-resolution using an
 neural network" (2016), and "Is the deconvolution layer the same as a convolutional layer?" (2016). All phases together
 are one convolution with `stride` times as many output channels on each axis: the program does not grow with the stride.
 
-C and W take the interleave back, space to depth: a block of the cotangent, all phases of it, is one row of a matrix
-product, and nothing of the size of its patches is held.
+The gradients take the interleave back, space to depth: a block of the cotangent, all phases of it, is one row of a
+matrix product, and nothing of the size of its patches is held.
 """
 
 import functools
@@ -15,100 +15,79 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.typing import DTypeLike
 
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.grouping import over_groups
-from jax_tconv._methods.polyphase import block_matrix, phases, place
-from jax_tconv._methods.products import dimension_numbers, gram, kernel_by_output_channel, product
+from jax_tconv._methods.polyphase import block_matrix, block_patches, join_taps, phases, place
+from jax_tconv._methods.products import Sums, kernel_by_output_channel, over_groups
 from jax_tconv._methods.rows import padded_rows, rows_at, rows_per_chunk, sum_rows, write_rows
 
 CHUNK_MEGABYTES = 4
 
 
-def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
     axes, n, groups = phases(geometry), geometry.ndim, geometry.groups
     c_out = kernel.shape[-1]
     counts = [axis.count for axis in axes]
     # The phases are more output channels.
     filters = block_matrix(kernel, geometry).reshape(*(axis.taps for axis in axes), kernel.shape[-2], -1)
-    y = lax.conv_general_dilated(
+    y = sums.convolution(
         x,
         # A convolution pairs block m with input row m - j * d: the taps run backwards.
         lax.rev(kernel_by_output_channel(filters, groups), tuple(range(n))),
+        ("N*C", "*IO", "N*C"),
         window_strides=(1,) * n,
         padding=[((axis.taps - 1) * axis.dilation,) * 2 for axis in axes],
         rhs_dilation=[axis.dilation for axis in axes],
-        dimension_numbers=dimension_numbers("N*C", "*IO", "N*C", geometry),
         feature_group_count=groups,
-        precision=precision,
-        preferred_element_type=accumulate,
     )
     blocks = y.reshape(*y.shape[:-1], groups, *counts, c_out)
     blocks = blocks.transpose(*range(n + 1), *range(n + 2, 2 * n + 2), n + 1, 2 * n + 2)
     return place(blocks.reshape(*blocks.shape[: 2 * n + 1], groups * c_out), geometry)
 
 
-@over_groups("C")
-def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+@over_groups("input_gradient")
+def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The strided convolution: blocks with the whole kernel, whose taps are then added, `dilation` blocks apart."""
     axes, c_in = phases(geometry), kernel.shape[-2]
+    taps = [axis.taps for axis in axes]
     weights = block_matrix(kernel, geometry).T
 
     def compute(start: Any, rows: int) -> jax.Array:
         blocks = _blocks(g, start, rows + (axes[0].taps - 1) * axes[0].dilation, geometry)
-        columns = product(blocks, weights, precision, accumulate)
-        columns = columns.reshape(*blocks.shape[:-1], *(axis.taps for axis in axes), c_in)
+        columns = sums.product(blocks, weights)
+        columns = columns.reshape(*blocks.shape[:-1], *taps, c_in)
         here = (rows, *geometry.input_size[1:])
         terms = (
             rows_at(
                 columns[(..., *tap, slice(None))], [j * axis.dilation for j, axis in zip(tap, axes, strict=True)], here
             )
-            for tap in np.ndindex(*(axis.taps for axis in axes))
+            for tap in np.ndindex(*taps)
         )
         return functools.reduce(lax.add, terms)
 
-    held = sum(weights.shape)
-    rows = rows_per_chunk(
-        geometry.input_size[0],
-        (geometry.groups, g.shape[0], *geometry.input_size, held),
-        g.dtype.itemsize,
-        CHUNK_MEGABYTES,
-    )
-    return write_rows(geometry.input_size[0], rows, compute)
+    n_rows = geometry.input_size[0]
+    sizes = (geometry.groups, g.shape[0], *geometry.input_size, sum(weights.shape))
+    return write_rows(n_rows, rows_per_chunk(n_rows, sizes, g.dtype.itemsize, CHUNK_MEGABYTES), compute)
 
 
-@over_groups("W")
-def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+@over_groups("kernel_gradient")
+def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient: what each block meets in the input, with the block."""
     axes, n = phases(geometry), geometry.ndim
-    around = [(axis.taps - 1) * axis.dilation for axis in axes]
-    counts = [axis.blocks for axis in axes]
+    around = (axes[0].taps - 1) * axes[0].dilation
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
-        overhang = (around[0], around[0] + beyond)
-        near = padded_rows(x, start - around[0], rows + around[0], overhang, [(reach, reach) for reach in around[1:]])
-        # Block m meets tap j of input row m - j * d.
-        met = [
-            rows_at(
-                near,
-                [reach - j * axis.dilation for j, reach, axis in zip(tap, around, axes, strict=True)],
-                (rows, *counts[1:]),
-            )
-            for tap in np.ndindex(*(axis.taps for axis in axes))
-        ]
-        blocks = _blocks(g, start, rows, geometry, beyond)
-        return gram(lax.concatenate(met, n + 1), blocks, precision, accumulate)
+        near = block_patches(x, start, rows, geometry, (around, around + beyond))
+        return sums.gram(near, _blocks(g, start, rows, geometry, beyond))
 
-    taps, phase = [axis.taps for axis in axes], [axis.count for axis in axes]
+    counts, taps, phase = ([getattr(axis, name) for axis in axes] for name in ("blocks", "taps", "count"))
     held = math.prod(taps) * x.shape[-1] + math.prod(phase) * g.shape[-1]
     rows = rows_per_chunk(counts[0], (geometry.groups, g.shape[0], *counts, held), g.dtype.itemsize, CHUNK_MEGABYTES)
-    sums = sum_rows(counts[0], rows, compute).reshape(*taps, x.shape[-1], *phase, g.shape[-1])
-    # (*taps, in, *phase, out) to (taps, phase, ..., in, out), and the taps that pad the kernel taken off.
-    sums = sums.transpose(*(a for axis in range(n) for a in (axis, n + 1 + axis)), n, 2 * n + 1)
-    sums = sums.reshape(*(t * p for t, p in zip(taps, phase, strict=True)), *sums.shape[2 * n :])
-    return sums[tuple(slice(size) for size in geometry.kernel_size)]
+    total = sum_rows(counts[0], rows, compute).reshape(*taps, x.shape[-1], *phase, g.shape[-1])
+    # (*taps, in, *phase, out) to (taps, phase, ..., in, out).
+    pairs = (a for axis in range(n) for a in (axis, n + 1 + axis))
+    return join_taps(total.transpose(*pairs, n, 2 * n + 1), geometry)
 
 
 def _blocks(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: int = 0) -> jax.Array:

@@ -1,8 +1,9 @@
-"""One product a tap, each with a shifted slice of one array: nothing as large as the patches of col2im is held.
+"""One product per tap, each with a shifted slice of one array: nothing as large as the patches of col2im is held.
 
-T sums over the taps of a phase, for all phases at once, and interleaves them (`phases.py`); padding the input first
-makes its terms plain slices. C sums, and W lists, products with every `stride`-th row of the padded output cotangent,
-from the tap's own row on. Where each group has one channel the products are multiplications, which XLA fuses.
+The forward op sums over the taps of a phase, for all phases at once, and interleaves them (`polyphase.py`); padding the
+input first makes its terms plain slices. The input gradient sums, and the kernel gradient lists, products with every
+`stride`-th row of the padded output cotangent, from the tap's own row on. Where each group has one channel the products
+are multiplications, which XLA fuses.
 """
 
 import functools
@@ -14,12 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import DTypeLike
 
+from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.grouping import over_groups
 from jax_tconv._methods.polyphase import phases, place, split_taps
-from jax_tconv._methods.products import channels_by_group, channels_together, kernel_by_group
+from jax_tconv._methods.products import Sums, channels_by_group, channels_together, kernel_by_group, over_groups
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows
 
 # Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
@@ -31,7 +31,18 @@ CHUNK_MEGABYTES = 8
 DEPTHWISE_MEGABYTES = 1
 
 
-def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+def variant(op: Op, call: Call) -> str:
+    """`products` or, of one channel per group, `multiplications`; one after the other, or in a `loop` over the taps."""
+    counts = [axis.taps for axis in phases(call.geometry)] if op == "forward" else call.geometry.kernel_size
+    groups = call.geometry.groups
+    # Ungrouped, the kernel gradient of one channel is a product.
+    depthwise = call.c_in == call.c_out == groups and not (op == "kernel_gradient" and groups == 1)
+    # Side by side, XLA would hold the operands of every tap's product at once; the kernel gradient's are the largest.
+    most = MAX_UNROLLED_FUSED if depthwise else 0 if op == "kernel_gradient" else MAX_UNROLLED
+    return ("multiplications" if depthwise else "products") + (" in a loop" if math.prod(counts) > most else "")
+
+
+def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
     n, axes = geometry.ndim, phases(geometry)
     reach = [(axis.taps - 1) * axis.dilation for axis in axes]
@@ -44,35 +55,35 @@ def T(x: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accum
     def term(tap: Sequence[Any]) -> jax.Array:
         starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
         shifted = rows_at(padded, starts, [axis.blocks for axis in axes])
-        equation = f"N{rows}GI,{phase}GIO->N{rows}{phase}GO"
-        return _product(equation, shifted, weights[tuple(tap)], precision, accumulate)
+        return _product(f"N{rows}GI,{phase}GIO->N{rows}{phase}GO", shifted, weights[tuple(tap)], sums)
 
-    blocks = _sum([axis.taps for axis in axes], term, _depthwise(kernel, geometry))
-    return place(channels_together(blocks), geometry)
+    form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry))
+    return place(channels_together(_sum([axis.taps for axis in axes], term, form)), geometry)
 
 
-def C(g: jax.Array, kernel: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The strided convolution."""
-    padded, weights = _cotangent(g, geometry), kernel_by_group(kernel, geometry.groups)
-    rows = "abcdefgh"[: geometry.ndim]
+    padded = channels_by_group(cotangent_rows(g, 0, geometry.input_size[0], geometry), geometry.groups)
+    weights, rows = kernel_by_group(kernel, geometry.groups), "abcdefgh"[: geometry.ndim]
 
     def term(tap: Sequence[Any]) -> jax.Array:
         met = rows_met(padded, tap, geometry.input_size, geometry)
-        return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], precision, accumulate)
+        return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], sums)
 
-    x = _sum(geometry.kernel_size, term, _depthwise(kernel, geometry))
-    return channels_together(x)
+    form = variant("input_gradient", Call.of("input_gradient", g.shape, kernel.shape, geometry))
+    return channels_together(_sum(geometry.kernel_size, term, form))
 
 
-def W(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient."""
-    if geometry.groups > 1 and x.shape[-1] == g.shape[-1] == geometry.groups:
-        return _depthwise_gradient(x, g, geometry, accumulate)
-    return _gradient(x, g, geometry, precision, accumulate)
+    form = variant("kernel_gradient", Call.of("kernel_gradient", x.shape, g.shape, geometry))
+    if form == "products in a loop":
+        return _products(x, g, geometry, sums)
+    return _multiplications(x, g, geometry, sums, in_a_loop=form.endswith("loop"))
 
 
-@over_groups("W")
-def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, accumulate: DTypeLike) -> jax.Array:
+@over_groups("kernel_gradient")
+def _products(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     n_rows, taps = geometry.input_size[0], math.prod(geometry.kernel_size)
     sizes = (geometry.groups, x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
     rows = rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
@@ -85,59 +96,49 @@ def _gradient(x: jax.Array, g: jax.Array, geometry: Geometry, precision: Any, ac
 
         def tap_gradient(number: jax.Array) -> jax.Array:
             met = rows_met(near, jnp.unravel_index(number, geometry.kernel_size), sizes, geometry)
-            met = met.reshape(math.prod(met.shape[:-1]), met.shape[-1])
-            return jnp.matmul(turned, met, precision=precision, preferred_element_type=accumulate)
+            return sums.matmul(turned, met.reshape(math.prod(met.shape[:-1]), met.shape[-1]))
 
-        # A loop: side by side, XLA would hold every tap's operands at once.
         return lax.map(tap_gradient, jnp.arange(taps))
 
     gradients = sum_rows(n_rows, rows, compute)
     return gradients.reshape(*geometry.kernel_size, *gradients.shape[1:])
 
 
-def _depthwise_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, accumulate: DTypeLike) -> jax.Array:
+def _multiplications(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums, in_a_loop: bool) -> jax.Array:
     n_rows, taps, axes = geometry.input_size[0], math.prod(geometry.kernel_size), tuple(range(x.ndim - 1))
     rows = rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
-        near = near.astype(accumulate)
-        pixels = padded_rows(x, start, rows, (0, beyond)).astype(accumulate)
+        near = near.astype(sums.dtype)
+        pixels = padded_rows(x, start, rows, (0, beyond)).astype(sums.dtype)
         gradient = lambda tap: (pixels * rows_met(near, tap, sizes, geometry)).sum(axes)  # noqa: E731
-        if taps <= MAX_UNROLLED_FUSED:
-            return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
-        return lax.map(lambda number: gradient(jnp.unravel_index(number, geometry.kernel_size)), jnp.arange(taps))
+        if in_a_loop:
+            return lax.map(lambda number: gradient(jnp.unravel_index(number, geometry.kernel_size)), jnp.arange(taps))
+        return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
 
     return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
 
 
-def _depthwise(kernel: jax.Array, geometry: Geometry) -> bool:
-    return (kernel.shape[-2], kernel.shape[-1]) == (geometry.groups, 1)
-
-
-def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], fused: bool) -> jax.Array:
+def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], form: str) -> jax.Array:
     """The sum of `term` over all indices below `counts`."""
-    if math.prod(counts) <= (MAX_UNROLLED_FUSED if fused else MAX_UNROLLED):
+    if not form.endswith("loop"):
         return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
     first = term([0] * len(counts))
     add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
     return lax.fori_loop(1, math.prod(counts), add, first)
 
 
-def _product(equation: str, a: jax.Array, b: jax.Array, precision: Any, accumulate: DTypeLike) -> jax.Array:
+def _product(equation: str, a: jax.Array, b: jax.Array, sums: Sums) -> jax.Array:
     """The einsum; multiplied outright where each group has one channel in and out."""
     forms = equation.replace("->", ",").split(",")
     sizes = dict(zip(forms[0], a.shape, strict=True)) | dict(zip(forms[1], b.shape, strict=True))
     if (sizes["I"], sizes["O"]) != (1, 1):
-        return jnp.einsum(equation, a, b, precision=precision, preferred_element_type=accumulate)
+        return sums.einsum(equation, a, b)
     # Without the two, all forms keep the result's letters in one order: one that is missing is broadcast over.
     letters = forms[2].rstrip("IO")
     a, b = (
-        array.reshape([sizes[letter] if letter in form else 1 for letter in letters]).astype(accumulate)
+        array.reshape([sizes[letter] if letter in form else 1 for letter in letters]).astype(sums.dtype)
         for array, form in zip((a, b), forms, strict=False)
     )
     return (a * b).reshape([sizes[letter] for letter in forms[2]])
-
-
-def _cotangent(g: jax.Array, geometry: Geometry) -> jax.Array:
-    return channels_by_group(cotangent_rows(g, 0, geometry.input_size[0], geometry), geometry.groups)

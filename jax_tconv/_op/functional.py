@@ -7,9 +7,17 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv._call.arguments import IntOrInts, Padding
-from jax_tconv._call.call import problem
-from jax_tconv._call.checks import canonical_precision, check_method, float_array, result_dtype
+from jax_tconv._call.arguments import (
+    DataFormat,
+    IntOrInts,
+    Method,
+    Padding,
+    canonical_precision,
+    check_method,
+    float_array,
+    result_dtype,
+)
+from jax_tconv._call.call import checked_call
 from jax_tconv._op.primitives import bind
 
 
@@ -24,8 +32,8 @@ def conv_transpose(
     output_size: IntOrInts | None = None,
     dilation: IntOrInts = 1,
     groups: int = 1,
-    data_format: str = "channels_last",
-    method: str | None = None,
+    data_format: DataFormat = "channels_last",
+    method: Method | None = None,
     precision: Any = None,
     preferred_element_type: DTypeLike | None = None,
 ) -> jax.Array:
@@ -40,21 +48,21 @@ def conv_transpose(
       kernel: `(*kernel_size, in, out // groups)`. Its rank gives the number of spatial axes. A PyTorch weight becomes
         one by `jax_tconv.interop.kernel_from_torch`.
       bias: `(out,)`, or None.
-      stride, dilation: an int, or one a spatial axis, at least 1.
-      padding: rows removed at both ends of each spatial axis of the full output: an int, or one a spatial axis, not
-        negative; it may exceed `dilation * (kernel - 1)`. Beyond PyTorch: one `(low, high)` pair a spatial axis, where
-        negative values extend the output; `"SAME"` (output size `input * stride`) and `"VALID"`
+      stride, dilation: an int, or one int per spatial axis, at least 1.
+      padding: rows removed at both ends of each spatial axis of the full output: an int, or one int per spatial axis,
+        not negative; it may exceed `dilation * (kernel - 1)`. Beyond PyTorch: one `(low, high)` pair per spatial axis,
+        where negative values extend the output; `"SAME"` (output size `input * stride`) and `"VALID"`
         (`input * stride + max(dilation * (kernel - 1) + 1 - stride, 0)`), which mean what they do in
         `flax.linen.ConvTranspose(transpose_kernel=True)` and in Keras.
       output_padding: rows added at the end of each spatial axis, less than `max(stride, dilation)`.
-      output_size: the spatial size to produce, one value a spatial axis, or a full shape of `x`'s rank, of which only
+      output_size: the spatial size to produce, one int per spatial axis, or a full shape of `x`'s rank, of which only
         the spatial entries count (as in PyTorch). Overrides `output_padding`; must lie in [least, least + stride - 1],
         where least is the size without output padding.
       groups: channels are split into so many groups, each convolved on its own.
       data_format: `"channels_last"` or `"channels_first"`, for `x`, the result and a full-shape `output_size`.
-      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"taps"`, `"matrix"` or `"scatter"`;
-        None chooses, as `select_method` tells. Derivatives keep it wherever this op reappears in them, and for the two
-        adjoint ops where the method has a form of them.
+      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"im2col"`, `"taps"`, `"matrix"` or
+        `"scatter"`; None chooses, as `select_method` tells. Derivatives keep it wherever this op reappears in them, and
+        for the two adjoint ops where the method has a form of them.
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: the result's dtype, in place of the operands' promoted one.
 
@@ -85,7 +93,7 @@ def conv_transpose(
     check_method(method)
     precision = canonical_precision(precision)
     dtype = result_dtype(list(arrays.values()), preferred_element_type)
-    call = problem(
+    call = checked_call(
         x.shape,
         kernel.shape,
         stride=stride,
@@ -104,7 +112,7 @@ def conv_transpose(
         x = x.reshape(call.batch, *call.geometry.input_size, call.c_in)
     operand_dtype = jnp.result_type(x, kernel)
     x, kernel = (lax.convert_element_type(v, operand_dtype) for v in (x, kernel))
-    y = bind("T", x, kernel, geometry=call.geometry, dtype=dtype, method=method, precision=precision)
+    y = bind("forward", x, kernel, geometry=call.geometry, dtype=dtype, method=method, precision=precision)
     if bias is not None:
         y = _add_bias(y, bias)
     if len(call.batch_shape) != 1:

@@ -1,11 +1,12 @@
 """The matrix view, written out: a transposed convolution is the transpose of a convolution's matrix."""
 
+import dataclasses
+
 import jax
 from jax.typing import ArrayLike
 
-from jax_tconv._call.arguments import IntOrInts, Padding, per_axis
-from jax_tconv._call.call import problem
-from jax_tconv._call.checks import float_array
+from jax_tconv._call.arguments import IntOrInts, Padding, float_array, per_axis
+from jax_tconv._call.call import checked_call
 from jax_tconv._methods.oracles.matrix import dense, refusal
 
 
@@ -28,7 +29,7 @@ def transposed_conv_matrix(
     Args:
       kernel: `(*kernel_size, in, out // groups)`; or `(*kernel_size)` alone, where `input_size` says how many spatial
         axes there are, for one channel in and out, as the tutorials have it.
-      input_size: one int a spatial axis, or an int for all of them.
+      input_size: one int per spatial axis, or an int for all of them.
       stride, padding, output_padding, output_size, dilation, groups: as in `conv_transpose`.
 
     Returns:
@@ -50,7 +51,7 @@ def transposed_conv_matrix(
     if isinstance(input_size, tuple | list) and kernel.ndim == len(input_size):
         kernel = kernel[..., None, None]
     size = per_axis("input_size", input_size, max(kernel.ndim - 2, 1), least=1)
-    call = problem(
+    call = checked_call(
         (*size, kernel.shape[-2] if kernel.ndim > 2 else 1),
         kernel.shape,
         stride=stride,
@@ -59,9 +60,10 @@ def transposed_conv_matrix(
         output_size=output_size,
         dilation=dilation,
         groups=groups,
-        data_format="channels_last",
     )
-    reason = refusal(call.geometry.with_groups(1), call.c_in, call.c_out)
+    # Unlike the method, this writes out the zeros between groups.
+    ungrouped = dataclasses.replace(call, geometry=call.geometry.with_groups(1))
+    reason = refusal(ungrouped)
     if reason:
         raise NotImplementedError(f"input_size {size} is too large for the matrix to be written out: {reason}")
     return dense(kernel, call.geometry)

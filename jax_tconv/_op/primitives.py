@@ -1,8 +1,8 @@
-"""T, C and W: one bilinear map and its two adjoints, as three JAX primitives closed under transposition.
+"""One bilinear map and its two adjoints, as three JAX primitives closed under transposition.
 
-    T: x, w -> y          the transposed convolution
-    C: y, w -> x          a strided convolution: the adjoint of T in x
-    W: x, y -> w          the kernel gradient: the adjoint of T in w
+    forward: x, w -> y            the transposed convolution
+    input_gradient: y, w -> x     a strided convolution: its adjoint in x
+    kernel_gradient: x, y -> w    its adjoint in w
 
 The adjoint of any of them in an operand is the op that computes that operand. So derivatives of every order, forward
 and reverse, stay within the three, and each op is computed by whichever algorithm suits it where it is lowered.
@@ -19,31 +19,33 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir, xla
 from jax.typing import DTypeLike
 
+from jax_tconv._call.arguments import Method
+from jax_tconv._call.call import OP_COMPUTING, OPERANDS, OPS, RESULT, Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._call.roles import OP_COMPUTING, OPERANDS, RESULT, channels, result_shape
 from jax_tconv._methods import SINGLE_SUM
+from jax_tconv._methods.products import Sums
 from jax_tconv._op import sharding
 from jax_tconv._op.batching import batch_rule
-from jax_tconv._selection.select import PLATFORMS, check_size, choose
+from jax_tconv._selection.select import PLATFORMS, Platform, check_size, choose
 
-PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPERANDS}
+PRIMITIVES = {op: Primitive(f"conv_transpose_{op}") for op in OPS}
 
 
 def bind(
-    op: str, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: str | None, precision: Any
+    op: Op, a: Any, b: Any, *, geometry: Geometry, dtype: DTypeLike, method: Method | None, precision: Any
 ) -> jax.Array:
     """Applies `op` to its two operands, in the canonical layout; the result has dtype `dtype`."""
-    check_size(method, geometry, *channels(op, a.shape, b.shape, geometry))
+    check_size(method, Call.of(op, a.shape, b.shape, geometry))
     a, b = sharding.vary_alike(a, b)
     return PRIMITIVES[op].bind(a, b, geometry=geometry, dtype=np.dtype(dtype), method=method, precision=precision)
 
 
-def _abstract_eval(op: str, a: Any, b: Any, *, geometry: Geometry, dtype: np.dtype[Any], **_: Any) -> Any:
-    shape = result_shape(op, a.shape, b.shape, geometry)
+def _abstract_eval(op: Op, a: Any, b: Any, *, geometry: Geometry, dtype: np.dtype[Any], **_: Any) -> Any:
+    shape = Call.of(op, a.shape, b.shape, geometry).shape(RESULT[op])
     return a.update(shape=shape, dtype=dtype, weak_type=False, sharding=sharding.result_sharding(op, a, b, geometry))
 
 
-def _transpose(op: str, position: int, cotangent: Any, a: Any, b: Any, **params: Any) -> jax.Array:
+def _transpose(op: Op, position: int, cotangent: Any, a: Any, b: Any, **params: Any) -> jax.Array:
     """The adjoint of `op` in the operand at `position`, where `a` or `b` holds the abstract value only."""
     arrays = dict(zip(OPERANDS[op], (a, b), strict=True)) | {RESULT[op]: cotangent}
     wanted = OPERANDS[op][position]
@@ -53,21 +55,19 @@ def _transpose(op: str, position: int, cotangent: Any, a: Any, b: Any, **params:
 
 
 def _compute(
-    op: str,
-    platform: str | None,
+    op: Op,
+    platform: Platform | None,
+    several_devices: bool,
     a: jax.Array,
     b: jax.Array,
     *,
     geometry: Geometry,
     dtype: np.dtype[Any],
-    method: str | None,
+    method: Method | None,
     precision: Any,
-    several_devices: bool,
 ) -> jax.Array:
     """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
-    # The batch leads each operand but the kernel, which is never the first.
-    batch = a.shape[0]
-    choice = choose(op, geometry, *channels(op, a.shape, b.shape, geometry), batch, platform, method, several_devices)
+    choice = choose(op, Call.of(op, a.shape, b.shape, geometry, several_devices), platform, method)
     operand_dtype = jnp.result_type(a, b)
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
@@ -75,16 +75,18 @@ def _compute(
     elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
         # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
         accumulate = operand_dtype
-    a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
-    return lax.convert_element_type(choice.compute(a, b, geometry, precision, accumulate), dtype)
+    # The name under which a profile shows what follows.
+    with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):
+        a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
+        return lax.convert_element_type(choice.compute(a, b, geometry, Sums(precision, accumulate)), dtype)
 
 
-def _lower(op: str, platform: str | None, context: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:
+def _lower(op: Op, platform: Platform | None, context: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:
     several = sharding.several_devices(context)
 
-    def lowered(a: jax.Array, b: jax.Array, *, geometry: Geometry, **params: Any) -> jax.Array:
-        compute = functools.partial(_compute, op, platform, geometry=geometry, several_devices=several, **params)
-        return sharding.lower_automatically(compute, a, b, op, geometry)
+    def lowered(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
+        compute = functools.partial(_compute, op, platform, several, **params)
+        return sharding.lower_automatically(compute, a, b, op, params["geometry"])
 
     return mlir.lower_fun(lowered, multiple_results=False)(context, a, b, **params)
 

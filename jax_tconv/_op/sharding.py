@@ -1,4 +1,4 @@
-"""T, C and W on several devices: under `shard_map` (varying manual axes) and under meshes with explicit axes.
+"""The three ops on several devices: under `shard_map` (varying manual axes) and under meshes with explicit axes.
 
 Automatic sharding needs nothing here: the compiler sees the operations that an op is lowered to.
 """
@@ -10,8 +10,8 @@ import jax
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jax_tconv._call.call import AXES, OPERANDS, RESULT, Op, Role
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._call.roles import AXES, OPERANDS, RESULT
 
 
 def vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -32,7 +32,7 @@ def _varying(array: jax.Array) -> frozenset[str]:
     return getattr(getattr(jax.typeof(array), "manual_axis_type", None), "varying", frozenset())
 
 
-def result_sharding(op: str, a: Any, b: Any, geometry: Geometry) -> NamedSharding:
+def result_sharding(op: Op, a: Any, b: Any, geometry: Geometry) -> NamedSharding:
     """The sharding of the result: each of its letters is sharded as in the operand that has it.
 
     Raises ValueError if a spatial axis, or a channel axis of a grouped op, is sharded over an explicit mesh axis.
@@ -58,7 +58,7 @@ def result_sharding(op: str, a: Any, b: Any, geometry: Geometry) -> NamedShardin
     return NamedSharding(mesh, PartitionSpec(*spec))
 
 
-def _letter_at(role: str, axis: int, rank: int) -> str | None:
+def _letter_at(role: Role, axis: int, rank: int) -> str | None:
     return next((letter for letter, at in AXES[role].items() if at % rank == axis), None)
 
 
@@ -67,7 +67,7 @@ def _explicit(mesh: Any) -> bool:
 
 
 def lower_automatically(
-    compute: Callable[..., jax.Array], a: jax.Array, b: jax.Array, op: str, geometry: Geometry
+    compute: Callable[..., jax.Array], a: jax.Array, b: jax.Array, op: Op, geometry: Geometry
 ) -> jax.Array:
     """Calls `compute(a, b)`; under explicit axes, with the partitioning left to the compiler between its ends."""
     sharding = result_sharding(op, jax.typeof(a), jax.typeof(b), geometry)

@@ -1,125 +1,175 @@
 """The rules for a CPU: what suits which shape, and the measurements that say so.
 
-Found on two cores with some fifty layers of published networks (`benchmarks/` times them), in float32:
+Found on two AVX2 cores with some fifty layers of published networks (`jax_tconv.benchmarks` times them), in float32:
 
 - XLA's `dot` and its plain convolution in one or two axes run at the machine's rate of multiplication. Its grouped,
   dilated, three-dimensional and zero-stuffed convolutions do not, by factors of 2 to 100.
-- What is left to save is copying: some 15 MB a millisecond in the cache, but 2.5 MB where an array beyond 32 MB is
-  mapped and page-faulted afresh (`methods/rows.py`). So the form with the least between its steps wins: the columns of
+- What is left to save is copying: some 15 MB per millisecond in the cache, but 2.5 MB where an array beyond 32 MB is
+  mapped and page-faulted afresh (`_methods/rows.py`). So the form with the least between its steps wins: the columns of
   the product (taps x channels out), the input's patches (taps x channels in, over the phases), or blocks (neither).
 - A product with fewer than some hundred columns, or a sum over fewer channels than that, is slower than its size says.
 """
 
-import dataclasses
 import math
-from typing import Any
 
-from jax_tconv._call.geometry import Geometry
+from jax_tconv._call.call import Call
 from jax_tconv._methods.col2im import mostly_seams
-from jax_tconv._selection.choice import Choice
+from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 
-# Channels from which on a product is fast enough to pay for laying out its operands.
-WIDE = 128
+# Groups computed one by one: compile time grows with each, and 64 of them take 2 s per op.
+MAX_SEPARATE_GROUPS = 16
 # Taps from which on patches are many times larger than what they are taken from.
 MANY_TAPS = 100
+# Channels, of one group, from which on a product is fast enough to pay for laying out its operands.
+WIDE_IN, WIDE_OUT, WIDE_CONVOLUTION, WIDE_PATCH = 128, 64, 128, 32
 # Columns of patches up to which they are laid out for all taps at once.
 MAX_PATCH = 2048
 # Values in a kernel from which on a copy of it costs more than the products that it would speed up.
 HEAVY_KERNEL = 2**21
-# Groups computed one by one: compile time grows with each, and 64 of them take 2 s an op.
-MAX_SEPARATE_GROUPS = 16
 
 
-def choose(op: str, geometry: Geometry, c_in: int, c_out: int, batch: Any, several_devices: bool) -> Choice:
-    """The rule for `op`, first for groups and devices, then in terms of one group's shape."""
-    groups = geometry.groups
-    if op == "W" and several_devices:
-        return Choice(op, "col2im", "several devices: one product, so one sum over them", whole=True)
-    if groups > 1 and c_in == c_out == groups:
-        return Choice(op, "taps", "a channel a group: multiplications a tap, which XLA fuses")
-    if 1 < groups <= MAX_SEPARATE_GROUPS:
-        alone = choose(op, geometry.with_groups(1), c_in // groups, c_out // groups, batch, False)
-        return dataclasses.replace(alone, by_group=True)
-    rule = {"T": _forward, "C": _input_gradient, "W": _kernel_gradient}[op]
-    return rule(_Layer(geometry, c_in // groups, c_out // groups, batch if isinstance(batch, int) else 1))
+def _apart(call: Call) -> bool:
+    return all(axis.kernel_size <= axis.stride and axis.dilation == 1 for axis in call.geometry.axes)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Layer:
-    """What the rules look at; `c_in` and `c_out` are one group's."""
-
-    geometry: Geometry
-    c_in: int
-    c_out: int
-    batch: int
-
-    @property
-    def taps(self) -> int:
-        return math.prod(self.geometry.kernel_size)
-
-    @property
-    def apart(self) -> bool:
-        """No two taps meet in an output row."""
-        return all(axis.kernel_size <= axis.stride and axis.dilation == 1 for axis in self.geometry.axes)
-
-    @property
-    def even(self) -> bool:
-        """All phases have as many taps."""
-        return all(axis.kernel_size % axis.stride == 0 for axis in self.geometry.axes)
-
-    @property
-    def plain(self) -> bool:
-        """XLA has a fast convolution for it, once no zeros are between rows."""
-        geometry = self.geometry
-        return geometry.groups == 1 and geometry.ndim <= 2 and set(geometry.dilation) == {1}
-
-    @property
-    def heavy(self) -> bool:
-        """A few pixels meet a kernel of many megabytes, as at the bottom of a U-Net."""
-        pixels, kernel = self.batch * math.prod(self.geometry.input_size), self.taps * self.c_in * self.c_out
-        return self.geometry.ndim > 1 and pixels < self.c_out and kernel >= HEAVY_KERNEL
+def _even(call: Call) -> bool:
+    return all(axis.kernel_size % axis.stride == 0 for axis in call.geometry.axes)
 
 
-def _forward(layer: _Layer) -> Choice:
-    geometry = layer.geometry
-    # DCGAN's first layer, 1x1 to 4x4: 2 ms, where the others multiply fifteen zeros for each value and take 11.
-    if math.prod(geometry.output_size) > 2 * math.prod(geometry.input_size + geometry.stride):
-        return Choice(
-            "T", "col2im", "few pixels and a large kernel: other methods would multiply the zeros around them"
-        )
-    # FCN-8s, k16 s8, 21 channels: 13 ms in chunks; as a convolution, all at once, 11 to 27 as the 27 MB between fall.
-    if layer.taps > MANY_TAPS and geometry.ndim > 1:
-        return Choice("T", "im2col", "a product for all phases of a block, a few rows at a time")
-    if layer.taps > MANY_TAPS or (layer.plain and layer.even and not layer.apart and layer.c_out < WIDE) or layer.heavy:
-        return Choice("T", "subpixel", "one plain convolution for all phases, which have as many taps each")
-    # CycleGAN, k3 s2: 18 ms, where phases of equal size multiply 16 taps in place of 9 and take 27. U-Net, k2 s2: 9 ms.
-    if layer.apart or not ((layer.even and geometry.ndim > 1) or mostly_seams(geometry, layer.batch, layer.c_out)):
-        return Choice("T", "col2im", "a product with all taps at once, a few rows at a time, and their sum")
-    # Pose ResNet, k4 s2, 256 channels: 48 ms; the sum of all taps' products moves four times as much and takes 65.
-    return Choice("T", "im2col", "a product a phase, with the input's patches, a few rows at a time")
+def _plain(call: Call) -> bool:
+    """XLA has a fast convolution for it, once no zeros are between rows."""
+    geometry = call.geometry
+    return geometry.groups == 1 and geometry.ndim <= 2 and set(geometry.dilation) == {1}
 
 
-def _input_gradient(layer: _Layer) -> Choice:
-    # U-Net, k2 s2: 9 ms, and 18 as a convolution. FCN-8s: 20 and 130.
-    if layer.apart or layer.taps > MANY_TAPS:
-        return Choice("C", "subpixel", "blocks of the cotangent: a copy of it, where patches would be more")
-    # pix2pix, 1024 channels at 2x2: 2.5 ms, and 10 to 45 in the forms that lay the kernel out anew.
-    if layer.heavy:
-        return Choice("C", "taps", "fewer pixels than channels out: products a tap, which leave the kernel as it is")
-    # Patches of 3 channels are copied 3 values at a time; in one axis they repeat each value kernel / stride times.
-    if layer.plain and (layer.c_out < WIDE // 4 or layer.geometry.ndim == 1):
-        return Choice("C", "lhs_dilation", "few channels out: a strided convolution, computed as such")
-    # PSMNet, k3 s2 in three axes: 8 ms, and 14 as a convolution; in two axes the same or a little less.
-    return Choice("C", "col2im", "a product with the cotangent's patches, a few rows at a time")
+def _heavy(call: Call) -> bool:
+    pixels, kernel = call.known_batch * math.prod(call.geometry.input_size), call.taps * call.group_in * call.group_out
+    return call.geometry.ndim > 1 and pixels < call.group_out and kernel >= HEAVY_KERNEL
 
 
-def _kernel_gradient(layer: _Layer) -> Choice:
-    narrow = layer.c_in < WIDE or layer.c_out < WIDE // 2
-    # DCGAN's last layer, 3 channels out: 8 ms, and 64 with a product of 3 columns a tap.
-    if not layer.apart and narrow and layer.taps <= MANY_TAPS and layer.taps * layer.c_out <= MAX_PATCH:
-        return Choice("W", "col2im", "few channels: all taps in one product, a few rows at a time")
-    # SAM, k2 s2: 3 ms, and 5 with a product a tap. FCN-8s: 19 and 46.
-    if layer.apart or layer.taps > MANY_TAPS:
-        return Choice("W", "subpixel", "blocks of the cotangent: a copy of it, where patches would be more")
-    # DCGAN's third layer: 28 ms, and 45 with patches, of which each chunk adds a whole kernel to the sum.
-    return Choice("W", "taps", "a product a tap, and nothing the size of patches")
+def _large_output(call: Call) -> bool:
+    return math.prod(call.geometry.output_size) > 2 * math.prod(call.geometry.input_size + call.geometry.stride)
+
+
+def _narrow(call: Call) -> bool:
+    narrow = call.group_in < WIDE_IN or call.group_out < WIDE_OUT
+    return narrow and call.taps * call.group_out <= MAX_PATCH
+
+
+SEVERAL_DEVICES = Condition("split over several devices", lambda call: call.several_devices)
+DEPTHWISE = Condition(
+    "several groups, of one channel in and out", lambda call: call.c_in == call.c_out == call.geometry.groups > 1
+)
+FEW_GROUPS = Condition(
+    f"2 to {MAX_SEPARATE_GROUPS} groups", lambda call: 1 < call.geometry.groups <= MAX_SEPARATE_GROUPS
+)
+LARGE_OUTPUT = Condition("more than two output pixels per input pixel and phase", _large_output)
+MANY_TAPS_PER_IMAGE = Condition(
+    f"more than {MANY_TAPS} taps on several axes", lambda call: call.taps > MANY_TAPS and call.geometry.ndim > 1
+)
+MORE_TAPS = Condition(f"more than {MANY_TAPS} taps", lambda call: call.taps > MANY_TAPS)
+HEAVY = Condition(f"several axes, fewer pixels than channels out, a kernel of {HEAVY_KERNEL:,} values or more", _heavy)
+APART = Condition("kernel at most stride, undilated", _apart)
+NARROW_CONVOLUTION = Condition(
+    f"kernel a multiple of stride, one or two axes, undilated, ungrouped, fewer than {WIDE_CONVOLUTION} channels out",
+    lambda call: _plain(call) and _even(call) and call.group_out < WIDE_CONVOLUTION,
+)
+EVEN_IMAGE = Condition("kernel a multiple of stride, several axes", lambda call: _even(call) and call.geometry.ndim > 1)
+SEAMS = Condition(
+    "so wide that a chunk has few rows", lambda call: mostly_seams(call.geometry, call.known_batch, call.group_out)
+)
+ONE_AXIS = Condition("one axis, undilated, ungrouped", lambda call: _plain(call) and call.geometry.ndim == 1)
+NARROW_PATCH = Condition(
+    f"two axes, undilated, ungrouped, fewer than {WIDE_PATCH} channels out",
+    lambda call: _plain(call) and call.group_out < WIDE_PATCH,
+)
+NARROW_PRODUCT = Condition(
+    f"fewer than {WIDE_IN} channels in or {WIDE_OUT} out, and at most {MAX_PATCH:,} taps times channels out", _narrow
+)
+
+GROUPS = (
+    Rule(DEPTHWISE, "taps", "a multiplication per tap, and XLA fuses them"),
+    Rule(FEW_GROUPS, None, "products of one group are plain ones, which are faster than batched ones"),
+)
+_A_COPY = "blocks are a copy of the cotangent, where patches would be more"
+
+RULES: Rules = {
+    "forward": (
+        *GROUPS,
+        Rule(
+            LARGE_OUTPUT,
+            "col2im",
+            "other methods would multiply the zeros around the few pixels",
+            "DCGAN's first layer, 1x1 to 4x4: 2 ms, others 11",
+        ),
+        Rule(
+            MANY_TAPS_PER_IMAGE,
+            "im2col",
+            "one product for all phases of a block, a few rows at a time",
+            "FCN-8s, k16 s8, 21 channels: 13 ms, as one convolution 11 to 27 as the 27 MB between fall",
+        ),
+        Rule(MORE_TAPS, "subpixel", "one convolution for all phases, and nothing the size of patches"),
+        Rule(HEAVY, "subpixel", "one convolution for all phases, which lays the kernel out once"),
+        Rule(
+            APART,
+            "col2im",
+            "no two taps meet in an output row: the product is the output, but for its order",
+            "U-Net, k2 s2: 9 ms",
+        ),
+        Rule(NARROW_CONVOLUTION, "subpixel", "one fast convolution for all phases, which have as many taps each"),
+        Rule(
+            EVEN_IMAGE,
+            "im2col",
+            "one product per phase, which moves less than the sum of all taps' products",
+            "Pose ResNet, k4 s2, 256 channels: 48 ms, col2im 65",
+        ),
+        Rule(SEAMS, "im2col", "one product per phase; col2im would multiply many rows twice, where chunks meet"),
+        Rule(
+            OTHERWISE,
+            "col2im",
+            "one product with all taps, a few rows at a time, and their sum",
+            "CycleGAN, k3 s2: 18 ms, with phases made of equal size (16 taps for 9) 27",
+        ),
+    ),
+    "input_gradient": (
+        *GROUPS,
+        Rule(APART, "subpixel", _A_COPY, "U-Net, k2 s2: 9 ms, as a convolution 18"),
+        Rule(MORE_TAPS, "subpixel", _A_COPY, "FCN-8s: 20 ms, as a convolution 130"),
+        Rule(
+            HEAVY,
+            "taps",
+            "one product per tap leaves the kernel as it is stored",
+            "pix2pix, 1024 channels at 2x2: 2.5 ms, 10 to 45 in the forms that lay the kernel out anew",
+        ),
+        Rule(ONE_AXIS, "lhs_dilation", "patches would repeat values, and XLA's strided convolution is fast"),
+        Rule(
+            NARROW_PATCH,
+            "lhs_dilation",
+            "patches would be copied a few values at a time, and XLA's strided convolution is fast",
+        ),
+        Rule(
+            OTHERWISE,
+            "col2im",
+            "one product with the cotangent's patches, a few rows at a time",
+            "PSMNet, k3 s2 in three axes: 8 ms, as a convolution 14; in two axes the same or a little less",
+        ),
+    ),
+    "kernel_gradient": (
+        Rule(SEVERAL_DEVICES, "col2im", "one product, so one sum over the devices", whole=True),
+        *GROUPS,
+        Rule(APART, "subpixel", _A_COPY, "SAM, k2 s2: 3 ms, with one product per tap 5"),
+        Rule(MORE_TAPS, "subpixel", _A_COPY, "FCN-8s: 19 ms, with one product per tap 46"),
+        Rule(
+            NARROW_PRODUCT,
+            "col2im",
+            "all taps in one product, a few rows at a time; one per tap would be too narrow",
+            "DCGAN's last layer, 3 channels out: 8 ms, with a product of 3 columns per tap 64",
+        ),
+        Rule(
+            OTHERWISE,
+            "taps",
+            "one product per tap, and nothing the size of patches",
+            "DCGAN's third layer: 28 ms, with patches, of which each chunk adds a whole kernel to the sum, 45",
+        ),
+    ),
+}

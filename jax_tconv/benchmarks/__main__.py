@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from jax_tconv._methods import METHODS
-
 from . import contest, layers, machine, peers, report
 from .command import names, progress_bar
 from .layers import BadInput
@@ -44,7 +42,7 @@ def run(
     wanted = names(only, [layer.name for layer in every], "layer") if only else [layer.name for layer in every]
     selected = [layer for layer in every if layer.name in wanted]
     chosen_modes = names(modes, MODES, "mode")
-    entrants = ours.contestants(names(methods, (ours.CHOSEN, *METHODS), "method"))
+    entrants = ours.contestants(names(methods, ours.NAMES, "method"))
     entrants += peers.find(names(rivals, tuple(peers.FILES), "peer"))
     settings = dataclasses.replace(contest.QUICK if quick else contest.Settings(rounds), tf32=tf32)
 

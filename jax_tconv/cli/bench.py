@@ -8,7 +8,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jax_tconv._methods import METHODS
 from jax_tconv.benchmarks import contest, layers, machine, peers
 from jax_tconv.benchmarks.command import names, progress_bar
 from jax_tconv.benchmarks.peers import ours
@@ -88,7 +87,7 @@ def bench(
     else:
         raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
     modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
-    entrants = ours.contestants(names(methods or ",".join((ours.CHOSEN, *METHODS)), (ours.CHOSEN, *METHODS), "method"))
+    entrants = ours.contestants(names(methods or ",".join(ours.NAMES), ours.NAMES, "method"))
     entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
 
     settings = contest.QUICK if quick else contest.Settings()

@@ -19,7 +19,11 @@ from .options import Json
 from .output import show, show_json
 from .terminal import shading, wiring
 
-OPS = {"T": "the output", "C": "the gradient in the input", "W": "the gradient in the kernel"}
+OPS = {
+    "forward": "the output",
+    "input_gradient": "the gradient in the input",
+    "kernel_gradient": "the gradient in the kernel",
+}
 
 
 def explain(
@@ -80,8 +84,8 @@ def explain(
         _show_size(console, one)
     _heading(console, f"Methods on {platform}, {channels_in} to {channels_out} channels")
     for op, choice in choices.items():
-        extent = " group by group" if choice.by_group else ""
-        console.print(f"  {op}  {OPS[op]}: {choice.method}{extent}\n     {choice.reason}")
+        method, *details = str(choice).removeprefix(f"{op}: ").splitlines()
+        console.print(f"  {OPS[op]}: {method}\n" + "\n".join(f"  {line}" for line in details))
     for one in explained:
         _show_overlap(console, one)
     if pair:

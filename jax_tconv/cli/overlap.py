@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jax_tconv._call.geometry import Axis
-from jax_tconv._methods.residues import meetings
+from jax_tconv._methods.polyphase import meetings
 
 
 @dataclasses.dataclass(frozen=True)

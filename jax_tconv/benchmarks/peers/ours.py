@@ -1,8 +1,9 @@
 """This library, with the method it chooses or with a named one."""
 
 import functools
+from typing import get_args
 
-from jax_tconv import conv_transpose, select_method
+from jax_tconv import Method, Op, conv_transpose, select_method
 
 from ..layers import Arrays, Layer
 from . import jax_program
@@ -10,6 +11,7 @@ from .contestant import Contestant, NotApplicable, Prepared
 
 # What the command line calls method=None.
 CHOSEN = "None"
+NAMES: tuple[str, ...] = (CHOSEN, *get_args(Method))
 
 
 def contestants(methods: list[str]) -> list[Contestant]:
@@ -21,7 +23,7 @@ def contestants(methods: list[str]) -> list[Contestant]:
 def chosen(layer: Layer, mode: str) -> dict[str, str]:
     """The method chosen for each op that the mode computes."""
     shapes = ((layer.batch, *layer.input, layer.c_in), (*layer.kernel, layer.c_in, layer.c_out // layer.groups))
-    ops = "TCW" if mode == "training" else "T"
+    ops = get_args(Op) if mode == "training" else ("forward",)
     return {op: select_method(*shapes, **layer.arguments, op=op).method for op in ops}
 
 

@@ -1,0 +1,44 @@
+"""Rules as a table that a person can read: ordered rows for each op, the first whose condition holds decides."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from jax_tconv._call.arguments import Method
+from jax_tconv._call.call import Call, Op
+
+
+class Condition(NamedTuple):
+    """What a row asks of a call, in words and as a function."""
+
+    words: str
+    holds: Callable[[Call], bool]
+
+
+class Rule(NamedTuple):
+    """One row: the method for the calls that no row above takes.
+
+    `method` is None where each group is computed on its own, by what the rows say of one group. `measured` names a
+    layer and what it takes so and otherwise. `whole`: the image is taken whole, not a few rows at a time.
+    """
+
+    when: Condition
+    method: Method | None
+    because: str
+    measured: str = ""
+    whole: bool = False
+
+
+Rules: TypeAlias = Mapping[Op, tuple[Rule, ...]]
+
+OTHERWISE = Condition("otherwise", lambda call: True)
+
+
+def deciding(rows: Sequence[Rule], call: Call) -> Rule:
+    """The row that decides."""
+    return next(rule for rule in rows if rule.when.holds(call))
+
+
+def cells(rule: Rule) -> tuple[str, str, str, str]:
+    """A row in words: condition, method, reason, measurement."""
+    method = rule.method or "as one group, group by group"
+    return rule.when.words, method + (", the image whole" if rule.whole else ""), rule.because, rule.measured

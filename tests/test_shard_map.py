@@ -1,0 +1,87 @@
+"""Every method under `jax.shard_map`: the values and derivatives of one device, whatever varies over the mesh."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from jax_tconv import conv_transpose
+from jax_tconv._methods import METHODS
+from tests.compare import close
+
+ARGUMENTS = {"stride": 2, "padding": 1, "output_padding": 1}
+# What of input, kernel and output is split over the mesh.
+SPLIT = {
+    "batch": (P("devices"), P(), P("devices")),
+    "channels": (P(), P(None, None, None, "devices"), P(None, None, None, "devices")),
+}
+MESHES = (2, 4, 8)
+# Each split and check on one mesh, so that what the methods have in common is compiled once; the others are slow.
+SPLITS = [("batch", True, 8), ("batch", False, 2), ("channels", True, 4), ("channels", False, 8)]
+OTHERS = [combination for combination in itertools.product(SPLIT, (True, False), MESHES) if combination not in SPLITS]
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@functools.cache
+def operands():
+    rng = np.random.default_rng(0)
+    shapes = {"x": (8, 3, 2, 2), "kernel": (3, 2, 2, 8), "x_dot": (8, 3, 2, 2), "kernel_dot": (3, 2, 2, 8)}
+    return tuple(rng.standard_normal(shape) for shape in shapes.values())
+
+
+def everything(apply):
+    """The output, both gradients, a directional derivative, and the gradients of the gradients."""
+
+    def compute(x, kernel, x_dot, kernel_dot):
+        loss = lambda x, kernel: jnp.sin(apply(x, kernel)).sum()
+        squares = lambda x, kernel: sum((gradient**2).sum() for gradient in jax.grad(loss, (0, 1))(x, kernel))
+        y, tangent = jax.jvp(apply, (x, kernel), (x_dot, kernel_dot))
+        return y, tangent, jax.grad(loss, (0, 1))(x, kernel), jax.grad(squares, (0, 1))(x, kernel)
+
+    return compute
+
+
+@functools.cache
+def on_one_device():
+    with jax.enable_x64(True):
+        return jax.jit(everything(functools.partial(conv_transpose, method="lhs_dilation", **ARGUMENTS)))(*operands())
+
+
+def check(method, split, check_vma, size, transform):
+    mesh = jax.make_mesh((size,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:size])
+    x, kernel, y = SPLIT[split]
+    apply = functools.partial(conv_transpose, method=method, **ARGUMENTS)
+    mapped = jax.shard_map(apply, mesh=mesh, in_specs=(x, kernel), out_specs=y, check_vma=check_vma)
+    close(transform(everything(mapped))(*operands()), on_one_device())
+
+
+@pytest.mark.parametrize(("split", "check_vma", "size"), SPLITS)
+@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("transform", [jax.jit, lambda f: f], ids=["jitted", "eager"])
+def test_the_values_of_one_device(method, split, check_vma, size, transform):
+    check(method, split, check_vma, size, transform)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("split", "check_vma", "size"), OTHERS)
+@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("transform", [jax.jit, lambda f: f], ids=["jitted", "eager"])
+def test_the_values_of_one_device_on_every_other_mesh(method, split, check_vma, size, transform):
+    check(method, split, check_vma, size, transform)
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_derivatives_taken_on_each_device(method):
+    # Where the body of the map differentiates, the gradient of what does not vary is a sum over the devices.
+    x, kernel, *_ = operands()
+    mesh = jax.make_mesh((4,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    loss = lambda x, kernel: jnp.sin(conv_transpose(x, kernel, method=method, **ARGUMENTS)).sum()
+    specs = P("devices"), P()
+    mapped = jax.shard_map(jax.grad(loss, (0, 1)), mesh=mesh, in_specs=specs, out_specs=specs)
+    close(jax.jit(mapped)(x, kernel), on_one_device()[2])
