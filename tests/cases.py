@@ -74,6 +74,7 @@ CASES = [
     _case("grouped and dilated 2d", (5, 4), 3, 1, (4, 1), 0, (3, 1), groups=2),
     _case("one pixel 2d", (1, 1), 4, groups=2),
     _case("one tap 2d", (3, 3), 1, 3, 0, 2),
+    _case("many taps and dilated 2d", (3, 4), (11, 10), (3, 2), (4, 9), (0, 1), (2, 3)),
     _case("doubling 3d", (2, 3, 2), 3, 2, 1, 1),
     _case("uneven axes 3d", (2, 1, 3), (2, 3, 1), (2, 1, 3), (1, 0, 0), (0, 1, 2), (1, 2, 1), groups=2),
 ]

@@ -22,6 +22,7 @@ TALL = [
     Case("tall, nothing overlaps 1d", (7,), (3,), (3,), (0,), (1,), (1,)),
     Case("tall, many taps", (9, 2), (11, 11), (2, 3), (3, 1), (0, 2), (1, 1)),
     Case("tall, depthwise and many taps", (9, 2), (9, 9), (2, 2), (3, 1), (0, 1), (1, 1), groups=3, c_in=1, c_out=1),
+    Case("tall, many taps and dilated", (9, 2), (11, 11), (2, 3), (3, 1), (0, 2), (3, 2), groups=2),
     Case("tall, padding beyond the kernel", (11,), (4,), (2,), (6,), (0,), (1,)),
 ]
 

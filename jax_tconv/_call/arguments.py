@@ -1,6 +1,6 @@
 """What may be passed as an argument: names, ints, paddings, arrays, precisions. Errors say what was given and would do.
 
-The only file of this room that sees arrays: it looks at their type and dtype, and computes nothing.
+Of arrays only the type and the dtype are looked at; nothing is computed.
 """
 
 import operator

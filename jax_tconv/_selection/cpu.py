@@ -88,10 +88,10 @@ NARROW_PRODUCT = Condition(
 )
 
 GROUPS = (
-    Rule(DEPTHWISE, "taps", "a multiplication per tap, and XLA fuses them"),
-    Rule(FEW_GROUPS, None, "products of one group are plain ones, which are faster than batched ones"),
+    Rule(DEPTHWISE, "taps", "one multiplication per tap, and XLA fuses them"),
+    Rule(FEW_GROUPS, None, "the products of one group are plain ones, which are faster than batched ones"),
 )
-_A_COPY = "blocks are a copy of the cotangent, where patches would be more"
+_BLOCKS = "one product with blocks of the cotangent, and no patches of it are laid out"
 
 RULES: Rules = {
     "forward": (
@@ -105,11 +105,11 @@ RULES: Rules = {
         Rule(
             MANY_TAPS_PER_IMAGE,
             "im2col",
-            "one product for all phases of a block, a few rows at a time",
+            "one product for all phases of a block",
             "FCN-8s, k16 s8, 21 channels: 13 ms, as one convolution 11 to 27 as the 27 MB between fall",
         ),
-        Rule(MORE_TAPS, "subpixel", "one convolution for all phases, and nothing the size of patches"),
-        Rule(HEAVY, "subpixel", "one convolution for all phases, which lays the kernel out once"),
+        Rule(MORE_TAPS, "subpixel", "one convolution for all phases, and no patches are laid out"),
+        Rule(HEAVY, "subpixel", "one convolution for all phases, and no product is held between two steps"),
         Rule(
             APART,
             "col2im",
@@ -120,21 +120,21 @@ RULES: Rules = {
         Rule(
             EVEN_IMAGE,
             "im2col",
-            "one product per phase, which moves less than the sum of all taps' products",
+            "one product per phase, and nothing is added up after it",
             "Pose ResNet, k4 s2, 256 channels: 48 ms, col2im 65",
         ),
         Rule(SEAMS, "im2col", "one product per phase; col2im would multiply many rows twice, where chunks meet"),
         Rule(
             OTHERWISE,
             "col2im",
-            "one product with all taps, a few rows at a time, and their sum",
+            "one product with all taps, and their sum",
             "CycleGAN, k3 s2: 18 ms, with phases made of equal size (16 taps for 9) 27",
         ),
     ),
     "input_gradient": (
         *GROUPS,
-        Rule(APART, "subpixel", _A_COPY, "U-Net, k2 s2: 9 ms, as a convolution 18"),
-        Rule(MORE_TAPS, "subpixel", _A_COPY, "FCN-8s: 20 ms, as a convolution 130"),
+        Rule(APART, "subpixel", _BLOCKS, "U-Net, k2 s2: 9 ms, as a convolution 18"),
+        Rule(MORE_TAPS, "subpixel", _BLOCKS, "FCN-8s: 20 ms, as a convolution 130"),
         Rule(
             HEAVY,
             "taps",
@@ -150,25 +150,25 @@ RULES: Rules = {
         Rule(
             OTHERWISE,
             "col2im",
-            "one product with the cotangent's patches, a few rows at a time",
+            "one product with the cotangent's patches",
             "PSMNet, k3 s2 in three axes: 8 ms, as a convolution 14; in two axes the same or a little less",
         ),
     ),
     "kernel_gradient": (
         Rule(SEVERAL_DEVICES, "col2im", "one product, so one sum over the devices", whole=True),
         *GROUPS,
-        Rule(APART, "subpixel", _A_COPY, "SAM, k2 s2: 3 ms, with one product per tap 5"),
-        Rule(MORE_TAPS, "subpixel", _A_COPY, "FCN-8s: 19 ms, with one product per tap 46"),
+        Rule(APART, "subpixel", _BLOCKS, "SAM, k2 s2: 3 ms, with one product per tap 5"),
+        Rule(MORE_TAPS, "subpixel", _BLOCKS, "FCN-8s: 19 ms, with one product per tap 46"),
         Rule(
             NARROW_PRODUCT,
             "col2im",
-            "all taps in one product, a few rows at a time; one per tap would be too narrow",
+            "all taps in one product, where one per tap would be narrow",
             "DCGAN's last layer, 3 channels out: 8 ms, with a product of 3 columns per tap 64",
         ),
         Rule(
             OTHERWISE,
             "taps",
-            "one product per tap, and nothing the size of patches",
+            "one product per tap, and no patches are laid out",
             "DCGAN's third layer: 28 ms, with patches, of which each chunk adds a whole kernel to the sum, 45",
         ),
     ),

@@ -6,7 +6,7 @@ import typer
 
 from jax_tconv.interop import StateDictError
 
-from . import bench, convert, explain, inspect, verify
+from . import bench, convert, explain, inspect, rules, verify
 
 app = typer.Typer(
     name="jax-tconv",
@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (inspect.inspect, convert.convert, verify.verify, explain.explain, bench.bench):
+for command in (inspect.inspect, convert.convert, verify.verify, explain.explain, rules.rules, bench.bench):
     app.command()(command)
 
 

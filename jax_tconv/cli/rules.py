@@ -1,0 +1,56 @@
+"""`jax-tconv rules`: the tables by which methods are chosen."""
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from jax_tconv._selection.rules import Rules, cells
+from jax_tconv._selection.select import TABLES
+
+HEADINGS = ("when", "method", "because", "measured")
+
+
+def rules(
+    platform: Annotated[str, typer.Option(help=f"One of {', '.join(TABLES)}.")] = "cpu",
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The tables of all platforms, as the docs have them.")
+    ] = False,
+) -> None:
+    """Show the rules by which the method of each op is chosen: of each table the first row that holds decides.
+
+    Example: jax-tconv rules --platform tpu
+    """
+    if markdown:
+        print(document(), end="")
+        return
+    if platform not in TABLES:
+        raise ValueError(f"--platform must be one of {', '.join(TABLES)}; got {platform!r}")
+    console = Console(markup=False, highlight=False)
+    for op, rows in TABLES[platform].items():
+        table = Table(title=f"{op} on {platform}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for heading in HEADINGS:
+            table.add_column(heading)
+        for rule in rows:
+            table.add_row(*cells(rule))
+        console.print(table)
+
+
+def document() -> str:
+    """All tables in Markdown, platforms with the same rules taken together."""
+    platforms: dict[int, tuple[list[str], Rules]] = {}
+    for platform, tables in TABLES.items():
+        platforms.setdefault(id(tables), ([], tables))[0].append(platform)
+    lines = [
+        "# How the method is chosen",
+        "",
+        "In each table the first row that holds decides. Written by `jax-tconv rules --markdown`.",
+    ]
+    for names, tables in platforms.values():
+        for op, rows in tables.items():
+            lines += ["", f"## `{op}` on {' and '.join(names)}", ""]
+            table = [HEADINGS, ("---",) * len(HEADINGS), *map(cells, rows)]
+            lines += [f"| {' | '.join(row)} |" for row in table]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,198 @@
+"""The tables of rules: each row is reached, the reason it gives is true of what it decides, and the docs show it."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jax_tconv import conv_transpose, select_method
+from jax_tconv._call.call import OPS
+from jax_tconv._selection.select import TABLES
+from jax_tconv.cli import rules
+from tests.cases import CASES
+from tests.programs import operations
+
+ROOT = Path(__file__).parents[1]
+SQUARE = {"stride": 2, "padding": 1}
+
+# Input and kernel (both channels last) and arguments, by the words of the reason that each is to get on a CPU.
+ON_A_CPU = {
+    "forward": {
+        "one multiplication per tap": ((1, 64, 64, 64), (4, 4, 64, 1), SQUARE | {"groups": 64}),
+        "other methods would multiply the zeros": ((64, 1, 1, 100), (4, 4, 100, 512), {}),
+        "one product for all phases of a block": ((1, 70, 70, 21), (16, 16, 21, 21), {"stride": 8}),
+        "one convolution for all phases, and no patches": ((1, 500, 64), (128, 64, 64), {"stride": 32}),
+        "one convolution for all phases, and no product": ((1, 2, 2, 1024), (4, 4, 1024, 512), SQUARE),
+        "no two taps meet": ((1, 64, 64, 512), (2, 2, 512, 256), {"stride": 2}),
+        "one fast convolution for all phases": ((64, 32, 32, 64), (4, 4, 64, 3), SQUARE),
+        "one product per phase, and nothing is added": ((4, 32, 24, 256), (4, 4, 256, 256), SQUARE),
+        "one product per phase; col2im would": ((64, 8, 8, 256), (5, 5, 256, 128), {"stride": 2, "padding": 2}),
+        "one product with all taps, and their sum": ((1, 64, 64, 256), (3, 3, 256, 128), SQUARE),
+    },
+    "input_gradient": {
+        "one multiplication per tap": ((1, 64, 64, 64), (4, 4, 64, 1), SQUARE | {"groups": 64}),
+        "one product with blocks": ((1, 64, 64, 512), (2, 2, 512, 256), {"stride": 2}),
+        "one product with blocks ": ((1, 70, 70, 21), (16, 16, 21, 21), {"stride": 8}),
+        "one product per tap leaves the kernel": ((1, 2, 2, 1024), (4, 4, 1024, 512), SQUARE),
+        "patches would repeat values": ((1, 128, 512), (16, 512, 256), {"stride": 8, "padding": 4}),
+        "patches would be copied a few values": ((64, 32, 32, 64), (4, 4, 64, 3), SQUARE),
+        "one product with the cotangent's patches": ((1, 12, 16, 32, 64), (3, 3, 3, 64, 32), SQUARE),
+    },
+    "kernel_gradient": {
+        "one multiplication per tap": ((1, 64, 64, 64), (4, 4, 64, 1), SQUARE | {"groups": 64}),
+        "one product with blocks": ((1, 128, 128, 64), (2, 2, 64, 32), {"stride": 2}),
+        "one product with blocks ": ((1, 70, 70, 21), (16, 16, 21, 21), {"stride": 8}),
+        "all taps in one product": ((64, 32, 32, 64), (4, 4, 64, 3), SQUARE),
+        "one product per tap, and no patches": ((64, 8, 8, 256), (4, 4, 256, 128), SQUARE),
+    },
+}
+REACHED = [(op, reason, layer) for op, layers in ON_A_CPU.items() for reason, layer in layers.items()]
+
+
+def published():
+    layers = json.loads((ROOT / "jax_tconv/benchmarks/layers.json").read_text())["layers"]
+    names = ("stride", "padding", "output_padding", "dilation", "groups")
+    for layer in layers:
+        kernel = (*layer["kernel_size"], layer["in_channels"], layer["out_channels"] // layer["groups"])
+        yield (layer["batch"], *layer["input_size"], layer["in_channels"]), kernel, {n: layer[n] for n in names}
+
+
+LAYERS = [*published(), *((*(v.shape for v in case.draw()), case.arguments) for case in CASES)]
+
+
+@pytest.mark.parametrize(("op", "reason", "layer"), REACHED)
+def test_a_layer_for_each_row(op, reason, layer):
+    x, kernel, arguments = layer
+    choice = select_method(x, kernel, **arguments, op=op, platform="cpu")
+    assert choice.reason.startswith(reason.strip())
+    assert FACTS[next(start for start in FACTS if choice.reason.startswith(start))](op, *layer, choice)
+
+
+def test_no_row_is_left_out():
+    for op, rows in TABLES["cpu"].items():
+        decided = Counter(
+            select_method(x, kernel, **arguments, op=op, platform="cpu").when
+            for x, kernel, arguments in ON_A_CPU[op].values()
+        )
+        # Each layer has a row of its own. Several devices are no argument; of groups the rows for one of them decide.
+        apart = {"split over several devices", "2 to 16 groups"}
+        assert decided == Counter({rule.when.words: 1 for rule in rows if rule.when.words not in apart})
+
+
+@pytest.mark.parametrize("platform", ["cuda", "rocm", "tpu"])
+def test_no_row_is_left_out_elsewhere(platform):
+    kinds = [SQUARE, {"groups": 2}, {"stride": 2, "groups": 2}]
+    for op, rows in TABLES[platform].items():
+        decided = [select_method((1, 8, 8, 8), (4, 4, 8, 4), **kind, op=op, platform=platform).when for kind in kinds]
+        assert set(decided) == {rule.when.words for rule in rows}
+
+
+def test_groups_are_decided_as_one_of_them():
+    for op in OPS:
+        alone = select_method((1, 8, 8, 8), (4, 4, 8, 8), stride=2, op=op, platform="cpu")
+        grouped = select_method((1, 8, 8, 32), (4, 4, 32, 8), stride=2, groups=4, op=op, platform="cpu")
+        assert (grouped.method, grouped.when, grouped.by_group) == (alone.method, alone.when, True)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_reasons_are_true_of_what_they_decide(op):
+    for x, kernel, arguments in LAYERS:
+        choice = select_method(x, kernel, **arguments, op=op, platform="cpu")
+        fact = next(fact for start, fact in FACTS.items() if choice.reason.startswith(start))
+        if choice.by_group:
+            groups = arguments["groups"]
+            x, kernel = (*x[:-1], x[-1] // groups), (*kernel[:-2], kernel[-2] // groups, kernel[-1])
+            arguments = arguments | {"groups": 1}
+        assert fact(op, x, kernel, arguments, choice), (x, kernel, arguments, str(choice))
+
+
+def test_the_docs_show_the_tables():
+    assert (ROOT / "docs" / "rules.md").read_text() == rules.document()
+
+
+# What the reasons say, found out from the numbers alone or from the program.
+
+
+def spelled(value, kernel):
+    return value if isinstance(value, list | tuple) else [value] * (len(kernel) - 2)
+
+
+def axes(x, kernel, arguments):
+    """For each axis its sizes, and for each output row of the full output the number of inputs that meet there."""
+    given = [spelled(arguments.get(name, default), kernel) for name, default in (("stride", 1), ("dilation", 1))]
+    for n, k, s, d in zip(x[1:-1], kernel[:-2], *given, strict=True):
+        landing = np.add.outer(np.arange(n) * s, np.arange(k) * d)
+        yield n, k, s, d, np.bincount(landing.ravel())
+
+
+def no_two_taps_meet(op, x, kernel, arguments, choice):
+    return all(counts.max() == 1 for *_, counts in axes(x, kernel, arguments))
+
+
+def mostly_zeros(op, x, kernel, arguments, choice):
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x, kernel))
+    y = jax.eval_shape(lambda x, k: conv_transpose(x, k, **arguments), *shapes)
+    taps = math.prod(k / s for _, k, s, _, _ in axes(x, kernel, arguments))
+    # What a product per phase reads, on average so many taps for each output pixel; and what there is to read.
+    return math.prod(y.shape[1:-1]) * taps > 2 * math.prod(x[1:-1]) * math.prod(kernel[:-2])
+
+
+def even_phases(op, x, kernel, arguments, choice):
+    # Away from the border every output row is met equally often.
+    rows = [counts[(k - 1) * d : n * s] for n, k, s, d, counts in axes(x, kernel, arguments)]
+    return all(len(set(inner)) <= 1 for inner in rows) and one_convolution(op, x, kernel, arguments, choice)
+
+
+def one_convolution(op, x, kernel, arguments, choice):
+    found = operations(op, x, kernel, **arguments)
+    return (found["convolution"], found["dot_general"]) == (1, 0)
+
+
+def one_product(op, x, kernel, arguments, choice):
+    found = operations(op, x, kernel, **arguments)
+    return (found["convolution"], found["dot_general"]) == (0, 1)
+
+
+def product_per_phase(op, x, kernel, arguments, choice):
+    found = operations(op, x, kernel, **arguments)
+    phases = math.prod(min(s // math.gcd(s, d), k) for _, k, s, d, _ in axes(x, kernel, arguments))
+    return found["dot_general"] == phases and not found["convolution"]
+
+
+def product_per_tap(op, x, kernel, arguments, choice):
+    # A loop over the taps has its product once; the input gradient's first one stands before it.
+    found, taps = operations(op, x, kernel, **arguments), math.prod(kernel[:-2])
+    assert choice.method == "taps"
+    return found["dot_general"] in (1, 2, taps) and not found["convolution"]
+
+
+def multiplications(op, x, kernel, arguments, choice):
+    found = operations(op, x, kernel, **arguments)
+    return not found["dot_general"] and not found["convolution"]
+
+
+FACTS = {
+    "one multiplication per tap": multiplications,
+    "other methods would multiply the zeros": mostly_zeros,
+    "one product for all phases of a block": one_product,
+    "one convolution for all phases": one_convolution,
+    "no two taps meet in an output row": no_two_taps_meet,
+    "one fast convolution for all phases": even_phases,
+    "one product per phase": product_per_phase,
+    "one product with all taps, and their sum": one_product,
+    "one product with blocks": one_product,
+    "one product per tap": product_per_tap,
+    "patches would repeat values": lambda op, x, kernel, arguments, choice: (
+        kernel[0] > spelled(arguments.get("stride", 1), kernel)[0] and one_convolution(op, x, kernel, arguments, choice)
+    ),
+    "patches would be copied a few values": lambda op, x, kernel, arguments, choice: (
+        kernel[-1] < 32 and one_convolution(op, x, kernel, arguments, choice)
+    ),
+    "one product with the cotangent's patches": one_product,
+    "all taps in one product": one_product,
+}
