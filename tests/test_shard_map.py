@@ -11,7 +11,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
+from jax_tconv._methods import METHODS, rows
 from tests.compare import close
 
 ARGUMENTS = {"stride": 2, "padding": 1, "output_padding": 1}
@@ -85,3 +85,19 @@ def test_derivatives_taken_on_each_device(method):
     specs = P("devices"), P()
     mapped = jax.shard_map(jax.grad(loss, (0, 1)), mesh=mesh, in_specs=specs, out_specs=specs)
     close(jax.jit(mapped)(x, kernel), on_one_device()[2])
+
+
+@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("method", [None, "col2im", "im2col", "subpixel", "taps"])
+def test_in_chunks(method, check_vma, monkeypatch):
+    monkeypatch.setattr(rows, "MEGABYTE", 20)
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((8, 9, 6, 4)), rng.standard_normal((3, 3, 4, 6))
+    mesh = jax.make_mesh((4,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    apply = functools.partial(conv_transpose, method=method, stride=2, padding=1)
+    mapped = jax.shard_map(apply, mesh=mesh, in_specs=(P("devices"), P()), out_specs=P("devices"), check_vma=check_vma)
+    value_and_gradients = lambda f: jax.value_and_grad(lambda x, kernel: jnp.sin(f(x, kernel)).sum(), (0, 1))
+    program = jax.jit(value_and_gradients(mapped)).lower(x, kernel)
+    assert "stablehlo.while" in program.as_text()
+    plain = functools.partial(conv_transpose, method="lhs_dilation", stride=2, padding=1)
+    close(program.compile()(x, kernel), value_and_gradients(plain)(x, kernel))

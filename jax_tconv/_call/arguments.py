@@ -53,7 +53,7 @@ def is_int(value: Any) -> bool:
 
 
 def integer(name: str, value: Any, least: int) -> int:
-    """`value` as an int; TypeError if it is none, ValueError if it is below `least`."""
+    """`value` as an int; TypeError if it is not one, ValueError if it is below `least`."""
     if not is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r} ({type(value).__name__})")
     if value < least:
@@ -62,7 +62,7 @@ def integer(name: str, value: Any, least: int) -> int:
 
 
 def listed(name: str, value: Any) -> list[Any]:
-    """`value` as a list, where it is a sequence of any kind; TypeError where it is none."""
+    """`value` as a list, where it is a sequence of any kind; TypeError where it is not one."""
     try:
         if isinstance(value, str | bytes | Mapping | set):
             raise TypeError
@@ -139,7 +139,7 @@ def _described(value: Any) -> str:
 
 
 def result_dtype(operands: Sequence[jax.Array], preferred_element_type: DTypeLike | None) -> np.dtype:
-    """The operands' promoted dtype, or the preferred one; TypeError if that is no dtype to compute in."""
+    """The operands' promoted dtype, or the preferred one; TypeError if that cannot be computed in."""
     promoted = jnp.result_type(*operands)
     if preferred_element_type is None:
         return promoted

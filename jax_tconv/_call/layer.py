@@ -64,7 +64,7 @@ def kernel_shape(kernel_size: Sequence[int], channels: dict[str, Any], feature_g
 
 
 def checked_inputs(inputs: ArrayLike, n_axes: int, in_features: int | None = None) -> jax.Array:
-    """`inputs` as an array of `(*batch, *spatial, in_features)`; TypeError or ValueError where it is none."""
+    """`inputs` as an array of `(*batch, *spatial, in_features)`; TypeError or ValueError where it is not one."""
     array = float_array("inputs", inputs)
     if array.ndim < n_axes + 1:
         raise ValueError(

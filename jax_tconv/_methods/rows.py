@@ -39,7 +39,7 @@ def write_rows(n_rows: int, rows: int, compute: Callable[[Any, int], jax.Array],
     if rows >= n_rows:
         return compute(0, n_rows)
     chunk = jax.eval_shape(lambda start: compute(start, rows), jnp.int32(0))
-    result = jnp.zeros((chunk.shape[0], n_rows * scale, *chunk.shape[2:]), chunk.dtype)
+    result = _zeros(chunk, (chunk.shape[0], n_rows * scale, *chunk.shape[2:]))
 
     def step(number: jax.Array, result: jax.Array) -> jax.Array:
         start = jnp.minimum(number * rows, n_rows - rows)
@@ -63,7 +63,23 @@ def sum_rows(n_rows: int, rows: int, compute: Callable[[Any, int, int], jax.Arra
     def step(number: jax.Array, total: jax.Array) -> jax.Array:
         return total + compute(number * rows, rows, beyond)
 
-    return lax.fori_loop(0, chunks, step, jnp.zeros(result.shape, result.dtype))
+    return lax.fori_loop(0, chunks, step, _zeros(result, result.shape))
+
+
+def _zeros(result: jax.ShapeDtypeStruct, shape: tuple[int, ...]) -> jax.Array:
+    """What a loop starts with whose steps make such results: under `shard_map`, both must vary over the same axes."""
+    return vary(jnp.zeros(shape, result.dtype), varying_axes(result))
+
+
+def varying_axes(array: Any) -> frozenset[str]:
+    """The mesh axes that an array, or the type of one, varies over in `shard_map`."""
+    return getattr(getattr(array, "manual_axis_type", None), "varying", frozenset())
+
+
+def vary(array: jax.Array, axes: frozenset[str]) -> jax.Array:
+    """The array cast so that it varies over these mesh axes too; the cast's transpose is a sum over devices."""
+    missing = axes - varying_axes(jax.typeof(array))
+    return lax.pcast(array, tuple(sorted(missing)), to="varying") if missing else array
 
 
 def padded_rows(array: jax.Array, start: ArrayLike, rows: int, overhang: tuple[int, int], pads: Pads = ()) -> jax.Array:

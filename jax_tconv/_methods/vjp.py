@@ -9,6 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.products import Sums, strided_convolution
+from jax_tconv._methods.rows import varying_axes
 
 
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
@@ -34,7 +35,7 @@ def _unknown(like: jax.Array, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
     One that did not would be cast where it meets what does, and that cast's transpose is a sum over the devices.
     """
     known = jax.typeof(like)
-    if not getattr(known.manual_axis_type, "varying", None):
+    if not varying_axes(known):
         return jax.ShapeDtypeStruct(shape, like.dtype)
     sharding = NamedSharding(known.sharding.mesh, PartitionSpec(*(None,) * len(shape)))
     return jax.ShapeDtypeStruct(shape, like.dtype, sharding=sharding, manual_axis_type=known.manual_axis_type)

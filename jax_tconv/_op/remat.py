@@ -15,7 +15,7 @@ def conv_transpose_saveable(primitive: Primitive, *_: Any, **params: Any) -> boo
 
     Args:
       primitive: the primitive that JAX asks about.
-      **params: its parameters, of no account here.
+      **params: its parameters, which do not matter here.
 
     Returns:
       Whether it is a transposed convolution, or one of its two adjoints.

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jax_tconv._call.call import AXES, OPERANDS, RESULT, Op, Role
 from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods.rows import vary, varying_axes
 
 
 def vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -19,17 +19,8 @@ def vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     The cast's own transpose is the sum over devices that a replicated operand's gradient needs.
     """
-    axes = _varying(a) | _varying(b)
-    return _vary(a, axes), _vary(b, axes)
-
-
-def _vary(array: jax.Array, axes: frozenset[str]) -> jax.Array:
-    missing = axes - _varying(array)
-    return lax.pcast(array, tuple(sorted(missing)), to="varying") if missing else array
-
-
-def _varying(array: jax.Array) -> frozenset[str]:
-    return getattr(getattr(jax.typeof(array), "manual_axis_type", None), "varying", frozenset())
+    axes = varying_axes(jax.typeof(a)) | varying_axes(jax.typeof(b))
+    return vary(a, axes), vary(b, axes)
 
 
 def result_sharding(op: Op, a: Any, b: Any, geometry: Geometry) -> NamedSharding:
