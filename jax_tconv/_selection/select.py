@@ -41,7 +41,7 @@ class Choice:
     Example:
       >>> from jax_tconv import select_method
       >>> print(select_method((1, 64, 64, 512), (2, 2, 512, 256), stride=2, platform="cpu", op="input_gradient"))
-      input_gradient: subpixel, since blocks are a copy of the cotangent, where patches would be more
+      input_gradient by subpixel: one product with blocks of the cotangent, and no patches of it are laid out
         rule: kernel at most stride, undilated
         measured: U-Net, k2 s2: 9 ms, as a convolution 18
     """
@@ -66,7 +66,7 @@ class Choice:
         how = [f"({self.variant})"] if self.variant else []
         how += ["group by group"] if self.by_group else []
         how += ["the image whole"] if self.whole else []
-        lines = [f"{self.op}: {' '.join([self.method, *how])}, since {self.reason}"]
+        lines = [f"{self.op} by {' '.join([self.method, *how])}: {self.reason}"]
         lines += [f"  rule: {self.when}"] if self.when else []
         lines += [f"  measured: {self.measured}"] if self.measured else []
         return "\n".join(lines)

@@ -84,8 +84,8 @@ def explain(
         _show_size(console, one)
     _heading(console, f"Methods on {platform}, {channels_in} to {channels_out} channels")
     for op, choice in choices.items():
-        method, *details = str(choice).removeprefix(f"{op}: ").splitlines()
-        console.print(f"  {OPS[op]}: {method}\n" + "\n".join(f"  {line}" for line in details))
+        method, *details = str(choice).removeprefix(op).splitlines()
+        console.print(f"  {OPS[op]}{method}\n" + "\n".join(f"  {line}" for line in details))
     for one in explained:
         _show_overlap(console, one)
     if pair:
