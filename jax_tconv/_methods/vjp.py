@@ -16,7 +16,7 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
     """The convolution's vjp in its image, at cotangent `x`."""
     x, kernel = x.astype(sums.dtype), kernel.astype(sums.dtype)
     image = _unknown(x, (x.shape[0], *geometry.output_size, kernel.shape[-1] * geometry.groups))
-    (y,) = jax.linear_transpose(lambda g: strided_convolution(g, kernel, geometry, sums._replace(dtype=None)), image)(x)
+    (y,) = jax.linear_transpose(lambda g: strided_convolution(g, kernel, geometry, sums), image)(x)
     return y
 
 
@@ -25,7 +25,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) 
     # In the dtype of the sums throughout: lax's own rules take no half-precision image with a float32 cotangent.
     x, g = x.astype(sums.dtype), g.astype(sums.dtype)
     filters = _unknown(x, (*geometry.kernel_size, x.shape[-1], g.shape[-1] // geometry.groups))
-    (w,) = jax.linear_transpose(lambda w: strided_convolution(g, w, geometry, sums._replace(dtype=None)), filters)(x)
+    (w,) = jax.linear_transpose(lambda w: strided_convolution(g, w, geometry, sums), filters)(x)
     return w
 
 

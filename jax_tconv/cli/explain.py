@@ -8,7 +8,7 @@ import jax
 import typer
 from rich.console import Console
 
-from jax_tconv import select_method
+from jax_tconv import Op, select_method
 from jax_tconv._call.geometry import window
 
 from . import figure
@@ -19,7 +19,7 @@ from .options import Json
 from .output import show, show_json
 from .terminal import shading, wiring
 
-OPS = {
+OPS: dict[Op, str] = {
     "forward": "the output",
     "input_gradient": "the gradient in the input",
     "kernel_gradient": "the gradient in the kernel",
@@ -61,10 +61,10 @@ def explain(
     arguments: dict[str, Any] = {k: values[k] for k in ("stride", "padding", "output_padding", "dilation")}
     geometry = window(values["kernel"], **arguments).geometry(values["input"], wanted_size)
 
-    platform = platform or jax.default_backend()
+    on: Any = platform or jax.default_backend()
     shapes = ((batch, *values["input"], channels_in), (*values["kernel"], channels_in, channels_out // groups))
     choices = {
-        op: select_method(*shapes, **arguments, output_size=wanted_size, groups=groups, op=op, platform=platform)
+        op: select_method(*shapes, **arguments, output_size=wanted_size, groups=groups, op=op, platform=on)
         for op in OPS
     }
     explained = explain_axes(geometry)
@@ -75,14 +75,14 @@ def explain(
         layer = values | {"channels_in": channels_in, "channels_out": channels_out, "groups": groups, "batch": batch}
         methods = {op: dataclasses.asdict(choice) for op, choice in choices.items()}
         document = {"layer": layer, "output_size": geometry.output_size, "formula": FORMULA}
-        document |= {"axes": [one.as_data() for one in explained], "platform": platform, "methods": methods}
+        document |= {"axes": [one.as_data() for one in explained], "platform": on, "methods": methods}
         show_json(document)
         return
 
     console = Console(markup=False, highlight=False)
     for one in explained:
         _show_size(console, one)
-    _heading(console, f"Methods on {platform}, {channels_in} to {channels_out} channels")
+    _heading(console, f"Methods on {on}, {channels_in} to {channels_out} channels")
     for op, choice in choices.items():
         method, *details = str(choice).removeprefix(op).splitlines()
         console.print(f"  {OPS[op]}{method}\n" + "\n".join(f"  {line}" for line in details))

@@ -1,7 +1,7 @@
 """This library, with the method it chooses or with a named one."""
 
 import functools
-from typing import get_args
+from typing import Any, get_args
 
 from jax_tconv import Method, Op, conv_transpose, select_method
 
@@ -27,8 +27,9 @@ def chosen(layer: Layer, mode: str) -> dict[str, str]:
     return {op: select_method(*shapes, **layer.arguments, op=op).method for op in ops}
 
 
-def _prepare(method: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
-    function = functools.partial(conv_transpose, **layer.arguments, method=None if method == CHOSEN else method)
+def _prepare(name: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
+    method: Any = None if name == CHOSEN else name
+    function = functools.partial(conv_transpose, **layer.arguments, method=method)
     try:
         return jax_program.prepare(function, mode, *arrays)
     except NotImplementedError as error:
