@@ -6,15 +6,8 @@ from typing import Any
 import jax
 from jax.typing import ArrayLike
 
-from jax_tconv._call.arguments import (
-    IntOrInts,
-    Method,
-    Padding,
-    canonical_precision,
-    check_method,
-    float_array,
-    integer,
-)
+from jax_tconv._call import arguments
+from jax_tconv._call.arguments import IntOrInts, Method, Padding, integer
 from jax_tconv._call.geometry import Window, window
 
 _NAMES = {"stride": "strides", "dilation": "kernel_dilation"}
@@ -38,8 +31,8 @@ def checked_window(
             "shape (*kernel_size, in, out // groups). To keep a Flax layer's numbers, pass its kernel through "
             "jax_tconv.interop.kernel_from_flax(kernel, transpose_kernel=...)"
         )
-    check_method(method)
-    canonical_precision(precision)
+    arguments.check_method(method)
+    arguments.canonical_precision(precision)
     return window(
         kernel_size,
         stride=1 if strides is None else strides,
@@ -65,7 +58,7 @@ def kernel_shape(kernel_size: Sequence[int], channels: dict[str, Any], feature_g
 
 def checked_inputs(inputs: ArrayLike, n_axes: int, in_features: int | None = None) -> jax.Array:
     """`inputs` as an array of `(*batch, *spatial, in_features)`; TypeError or ValueError where it is not one."""
-    array = float_array("inputs", inputs)
+    array = arguments.float_array("inputs", inputs)
     if array.ndim < n_axes + 1:
         raise ValueError(
             f"inputs must have shape (*batch, *spatial, features) with {n_axes} spatial axes, got {array.shape}"

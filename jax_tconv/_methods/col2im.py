@@ -17,17 +17,8 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.polyphase import (
-    Phases,
-    Residue,
-    by_residue,
-    interleave,
-    phases,
-    place,
-    reach,
-    residues,
-    split_taps,
-)
+from jax_tconv._methods import polyphase
+from jax_tconv._methods.polyphase import Residue, reach
 from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows, write_rows
 
@@ -79,11 +70,13 @@ def _slices(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
             residue: functools.reduce(
                 lax.add, [rows_at(columns[(..., *tap, slice(None))], starts, counts) for tap, starts in meetings]
             )
-            for residue, meetings in residues(geometry)
+            for residue, meetings in polyphase.residues(geometry)
             if meetings
         }
 
-    return by_residue(x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(sums.dtype).itemsize), parts)
+    return polyphase.by_residue(
+        x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(sums.dtype).itemsize), parts
+    )
 
 
 def chunk_rows(geometry: Geometry, batch: Any, c_out: int, itemsize: int) -> int:
@@ -112,7 +105,7 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> j
         for tap, weight in weights.items():
             row = sums.product(near, weight)
             parts[(*tap, 0)] = row.reshape(*row.shape[:-2], row.shape[-2] * last, c_out)
-        y = interleave(parts, (*outer, 1))
+        y = polyphase.interleave(parts, (*outer, 1))
         return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (0, 0, 0), *edges, (0, 0, 0)])
 
     n_rows, itemsize = geometry.input_size[0], jnp.dtype(sums.dtype).itemsize
@@ -126,16 +119,16 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> j
 def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """Nothing padded before the product, and a program that does not grow with the taps."""
     n = geometry.ndim
-    weights = jnp.moveaxis(split_taps(kernel, geometry), -2, 0)
+    weights = jnp.moveaxis(polyphase.split_taps(kernel, geometry), -2, 0)
     columns = sums.product(x, weights.reshape(weights.shape[0], -1))
     columns = columns.reshape(*x.shape[:-1], *weights.shape[1:])
-    for axis, phase in enumerate(phases(geometry)):
+    for axis, phase in enumerate(polyphase.phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
         columns = _overlap_add(jnp.moveaxis(columns, 1 + n + axis, 1 + axis), 1 + axis, phase)
-    return place(columns, geometry)
+    return polyphase.place(columns, geometry)
 
 
-def _overlap_add(columns: jax.Array, axis: int, phase: Phases) -> jax.Array:
+def _overlap_add(columns: jax.Array, axis: int, phase: polyphase.Phases) -> jax.Array:
     """`(..., taps, rows, ...)`, taps on `axis`, as `(..., blocks, ...)`: tap `j` is added `j * dilation` rows on."""
     taps, rows, shift = phase.taps, columns.shape[axis + 1], phase.dilation
     before, after = columns.shape[:axis], columns.shape[axis + 2 :]

@@ -17,17 +17,8 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.polyphase import (
-    Residue,
-    block_matrix,
-    block_patches,
-    by_residue,
-    depth_to_space,
-    phases,
-    place,
-    reach,
-    residues,
-)
+from jax_tconv._methods import polyphase
+from jax_tconv._methods.polyphase import Residue, block_patches, phases, reach
 from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import rows_at, rows_per_chunk, write_rows
 
@@ -53,7 +44,7 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
 
 
 def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-    terms = {residue: meetings for residue, meetings in residues(geometry) if meetings}
+    terms = {residue: meetings for residue, meetings in polyphase.residues(geometry) if meetings}
     filters = {residue: jnp.concatenate([kernel[tap] for tap, _ in meetings]) for residue, meetings in terms.items()}
 
     def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[Residue, jax.Array]:
@@ -65,12 +56,12 @@ def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums)
 
     counts = [reach(axis).count for axis in geometry.axes]
     sizes = (geometry.groups, x.shape[0], *counts, *geometry.kernel_size, kernel.shape[-2])
-    return by_residue(x, geometry, rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES), parts)
+    return polyphase.by_residue(x, geometry, rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES), parts)
 
 
 def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """Undilated, so that block `m` is the output's rows from `m * stride` on, and chunks of blocks are chunks of it."""
-    axes, first, weights = phases(geometry), geometry.axes[0], block_matrix(kernel, geometry)
+    axes, first, weights = phases(geometry), geometry.axes[0], polyphase.block_matrix(kernel, geometry)
     # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
     skipped, cut = divmod(first.padding_low, first.stride)
     more = 1 if cut else 0
@@ -79,7 +70,7 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
 
     def compute(start: Any, rows: int) -> jax.Array:
         blocks = sums.product(block_patches(x, start + skipped, rows + more, geometry, overhang), weights)
-        y = depth_to_space(_phases_apart(blocks, geometry), geometry.ndim)
+        y = polyphase.depth_to_space(_phases_apart(blocks, geometry), geometry.ndim)
         edges = [
             (-axis.padding_low, axis.output_size + axis.padding_low - size, 0)
             for axis, size in zip(geometry.axes[1:], y.shape[2:], strict=False)
@@ -93,14 +84,14 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
 
 def _by_dilated_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """All blocks first: with dilation the phases of one block lie apart in the output."""
-    first, weights = phases(geometry)[0], block_matrix(kernel, geometry)
+    first, weights = phases(geometry)[0], polyphase.block_matrix(kernel, geometry)
     around = (first.taps - 1) * first.dilation
 
     def compute(start: Any, rows: int) -> jax.Array:
         return sums.product(block_patches(x, start, rows, geometry, (around, around)), weights)
 
     blocks = write_rows(first.blocks, _block_rows(first.blocks, x, weights, geometry), compute)
-    return place(_phases_apart(blocks, geometry), geometry)
+    return polyphase.place(_phases_apart(blocks, geometry), geometry)
 
 
 def _block_rows(count: int, x: jax.Array, weights: jax.Array, geometry: Geometry) -> int:

@@ -7,16 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv._call.arguments import (
-    DataFormat,
-    IntOrInts,
-    Method,
-    Padding,
-    canonical_precision,
-    check_method,
-    float_array,
-    result_dtype,
-)
+from jax_tconv._call import arguments
+from jax_tconv._call.arguments import DataFormat, IntOrInts, Method, Padding
 from jax_tconv._call.call import checked_call
 from jax_tconv._op.primitives import bind
 
@@ -88,11 +80,11 @@ def conv_transpose(
       [[0, 0, 4, 1], [0, 0, 2, 3], [8, 2, 12, 3], [4, 6, 6, 9]]
     """
     operands = {"x": x, "kernel": kernel} | ({} if bias is None else {"bias": bias})
-    arrays = {name: float_array(name, value) for name, value in operands.items()}
+    arrays = {name: arguments.float_array(name, value) for name, value in operands.items()}
     x, kernel, bias = arrays["x"], arrays["kernel"], arrays.get("bias")
-    check_method(method)
-    precision = canonical_precision(precision)
-    dtype = result_dtype(list(arrays.values()), preferred_element_type)
+    arguments.check_method(method)
+    precision = arguments.canonical_precision(precision)
+    dtype = arguments.result_dtype(list(arrays.values()), preferred_element_type)
     call = checked_call(
         x.shape,
         kernel.shape,
