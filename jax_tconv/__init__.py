@@ -17,3 +17,5 @@ __all__ = [
     "select_method",
     "transposed_conv_matrix",
 ]
+
+__version__ = "0.1.0"

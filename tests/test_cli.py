@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint
 import pytest
 
+import jax_tconv
 from jax_tconv import interop
 from jax_tconv.cli import main
 
@@ -255,6 +256,10 @@ def test_help_has_examples(run):
     for command in ("inspect", "convert", "verify", "explain", "bench"):
         assert f"  {command} " in out
         assert f"jax-tconv {command} " in " ".join(run(command, "--help")[1].split())
+
+
+def test_version(run):
+    assert run("--version") == (0, f"jax-tconv {jax_tconv.__version__}\n", "")
 
 
 def test_the_installed_command(folder):

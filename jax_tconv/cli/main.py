@@ -1,12 +1,15 @@
 """The commands, one file each, and what is said when one of them fails."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+import jax_tconv
 from jax_tconv.interop import StateDictError
 
 from . import bench, convert, explain, inspect, verify
+from .output import show
 
 app = typer.Typer(
     name="jax-tconv",
@@ -18,6 +21,21 @@ app = typer.Typer(
 )
 for command in (inspect.inspect, convert.convert, verify.verify, explain.explain, bench.bench):
     app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show(f"jax-tconv {jax_tconv.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
