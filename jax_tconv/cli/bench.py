@@ -1,6 +1,7 @@
 """`jax-tconv bench`: one layer timed on this machine, by every algorithm and every library that has the op."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -24,10 +25,9 @@ BOTH = "both"
 # PyTorch, which judges, has no more.
 MAX_DIMS = 3
 # The parameters of `bench` that describe a layer.
-LAYER_OPTIONS = (
-    *("size", "kernel", "stride", "padding", "output_padding", "dilation", "groups"),
-    *("channels_in", "channels_out", "batch", "dims"),
-)
+WINDOW_OPTIONS = ("kernel", "stride", "padding", "output_padding", "dilation")
+CHANNEL_OPTIONS = ("channels_in", "channels_out", "groups", "batch")
+LAYER_OPTIONS = ("size", "dims", *WINDOW_OPTIONS, *CHANNEL_OPTIONS)
 
 
 def bench(
@@ -62,31 +62,7 @@ def bench(
 
     Example: jax-tconv bench --layer sam_up2 --quick
     """
-    sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
-    spelled = [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if name and spelled:
-        raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
-    if name:
-        known = {layer.name: layer for layer in layers.load()}
-        if name not in known:
-            raise ValueError(f"unknown --layer {name!r}; known: {', '.join(known)}")
-        layer = known[name]
-    elif size and kernel:
-        per_axis = given.per_axis(
-            dims,
-            input=size,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            output_padding=output_padding,
-            dilation=dilation,
-        )
-        if len(per_axis["input"]) > MAX_DIMS:
-            raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(per_axis['input'])}")
-        given.check_channels(channels_in, channels_out, groups, batch)
-        layer = layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, **per_axis)
-    else:
-        raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
+    layer = _published(name, context) if name else _described(context.params)
     modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
     entrants = ours.contestants(names(methods or ",".join((ours.CHOSEN, *METHODS)), (ours.CHOSEN, *METHODS), "method"))
     entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
@@ -106,6 +82,34 @@ def bench(
         show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})
     else:
         _show(layer, here, results)
+    _report_faults(results)
+
+
+def _published(name: str, context: typer.Context) -> layers.Layer:
+    """The layer of that name; ValueError if the command line describes one besides."""
+    sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources.values()):
+        raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
+    known = {layer.name: layer for layer in layers.load()}
+    if name not in known:
+        raise ValueError(f"unknown --layer {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
+def _described(options: Mapping[str, Any]) -> layers.Layer:
+    """The layer that the options of the command line describe."""
+    if not options["size"] or not options["kernel"]:
+        raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
+    channels_in, channels_out, groups, batch = (options[name] for name in CHANNEL_OPTIONS)
+    window = given.per_axis(options["dims"], input=options["size"], **{name: options[name] for name in WINDOW_OPTIONS})
+    if len(window["input"]) > MAX_DIMS:
+        raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(window['input'])}")
+    given.check_channels(channels_in, channels_out, groups, batch)
+    return layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, source="", **window)
+
+
+def _report_faults(results: list[Result]) -> None:
+    """Raises ValueError if this library itself was wrong or failed."""
     broken = [
         f"{_label(outcome)} ({result.mode}): {outcome.reason}"
         for result in results
