@@ -21,12 +21,14 @@ from ._from_torch import from_torch as from_torch
 from ._layers.kernels import kernel_from_flax as kernel_from_flax
 from ._layers.kernels import kernel_from_torch as kernel_from_torch
 from ._layers.kernels import kernel_to_torch as kernel_to_torch
-from ._layers.tensors import to_torch as to_torch
-from ._verify.parity import Verification as Verification
+from ._tensors import to_torch as to_torch
 from ._verify.parity import verify as verify
+from ._verify.verification import LayerDifference as LayerDifference
+from ._verify.verification import Verification as Verification
 
 __all__ = [
     "CheckpointError",
+    "LayerDifference",
     "Report",
     "Row",
     "StateDictError",

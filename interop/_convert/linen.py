@@ -8,8 +8,8 @@ from flax import linen as nn
 from flax import traverse_util
 from numpy.typing import NDArray
 
+from .._layers.hints import read_hints
 from .._layers.linen_walk import find_layers, init
-from .._layers.model import read_hints
 from .export import export
 from .matching import Match, plan
 from .naming import Rename

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._layers.layouts import InexpressibleError, Parameter
 from .._layers.model import Layer, Place, Slot
-from .._layers.tensors import to_numpy
+from .._tensors import to_numpy
 from .naming import Rename, common_prefix, new_names
 from .order import renamed_by_order
 from .parametrizations import Source, SpectralShapeError, fold

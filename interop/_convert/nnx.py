@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from numpy.typing import NDArray
 
-from .._layers.model import read_hints
+from .._layers.hints import read_hints
 from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
 from .matching import Match, plan

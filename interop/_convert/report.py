@@ -1,13 +1,9 @@
 """What became of every tensor and every array: the table that a conversion returns, or raises."""
 
 import dataclasses
-import io
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from .._tables import text_table
 
 Shape = tuple[int, ...]
 
@@ -132,18 +128,8 @@ class Report:
         return f"Report({', '.join(f'{status}={n}' for status, n in counts.items())})"
 
     def __str__(self) -> str:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how"):
-            table.add_column(heading, no_wrap=True)
-        for row in self.rows:
-            source = " + ".join(row.source) or row.name
-            how = "; ".join(words for words in (row.transform, row.note) if words)
-            cells = (
-                row.status, source, _shape(row.source_shape), row.source_dtype or "", row.target or "",
-                _shape(row.target_shape), row.target_dtype or "", how,
-            )  # fmt: skip
-            table.add_row(*(Text(cell) for cell in cells))
-        return render(table)
+        headings = ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how")
+        return text_table(headings, map(_cells, self.rows))
 
 
 class StateDictError(ValueError):
@@ -154,16 +140,12 @@ class StateDictError(ValueError):
         self.report = report
 
 
-def render(table: Table) -> str:
-    """A table as text, as wide as its cells are."""
-    console = Console(file=io.StringIO(), width=10_000, color_system=None, legacy_windows=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip())
-
-
-def _shape(shape: Shape | None) -> str:
-    return "" if shape is None else str(shape)
+def _cells(row: Row) -> list[str]:
+    """One row of the table."""
+    name = " + ".join(row.source) or row.name
+    how = "; ".join(words for words in (row.transform, row.note) if words)
+    source, target = (row.source_shape, row.source_dtype), (row.target, row.target_shape, row.target_dtype)
+    return [row.status, name, *("" if cell is None else str(cell) for cell in (*source, *target)), how]
 
 
 def _fault(row: Row) -> str:

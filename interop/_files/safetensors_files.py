@@ -9,7 +9,7 @@ from typing import Any
 import safetensors
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
+from .._tensors import DTYPES
 from .mapped import aligned, map_file, view
 from .refusal import Refused, plain
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
+from .._tensors import DTYPES
 from .mapped import Bytes, aligned, view
 from .pickles import Name, Unmade, as_dict
 from .refusal import Refused, plain

@@ -13,8 +13,7 @@ import jax
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
-from .._layers.tensors import to_numpy, torch_tensor
+from .._tensors import DTYPES, to_numpy, torch_tensor
 from .refusal import CheckpointError
 from .safetensors_files import NAMES
 

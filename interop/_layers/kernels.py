@@ -4,8 +4,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .._tensors import to_numpy
 from .layer_types import CONV_TRANSPOSE, FLAX_KERNELS
-from .tensors import to_numpy
 
 _KERNEL = CONV_TRANSPOSE.parameters[0]
 

@@ -13,8 +13,9 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
+from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 # What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
 COLLECTIONS = ("params", "batch_stats")

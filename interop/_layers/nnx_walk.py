@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 Variables = dict[int, nnx.Variable[Any]]
 

@@ -12,7 +12,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import Paths
-from .._layers.tensors import to_numpy
+from .._tensors import to_numpy
 
 Array = NDArray[Any]
 

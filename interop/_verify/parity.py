@@ -1,6 +1,5 @@
 """Whether a Flax model computes what its PyTorch original computes, layer by layer."""
 
-import dataclasses
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -8,117 +7,15 @@ import numpy as np
 from flax import linen as nn
 from flax import nnx
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from .._convert.naming import Rename, new_names
-from .._convert.report import render
 from .._layers.nnx_walk import module_names
-from .._layers.tensors import to_numpy
+from .._tensors import to_numpy
 from .capture import Run, run_linen, run_nnx, run_torch
+from .verification import LayerDifference, Verification
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerDifference:
-    """One layer of both models.
-
-    Attributes:
-      name: its name in torch; empty for the model's output.
-      torch_layer, flax_layer: what it is in each.
-      torch_shape, flax_shape: of its output.
-      difference: the largest difference of two outputs; infinite if they have different shapes.
-      relative: that, as a part of torch's largest output.
-      input_relative: the same for what the layer is given; None if it is given no array.
-      ok: whether it is within the tolerance.
-    """
-
-    name: str
-    torch_layer: str
-    flax_layer: str
-    torch_shape: Shape
-    flax_shape: Shape
-    difference: float
-    relative: float
-    input_relative: float | None
-    ok: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What `verify` found; `print` it for a table.
-
-    Attributes:
-      layers: every layer that both models have and call, in the order in which torch's finish.
-      outputs: the models' outputs.
-      tolerance: the relative difference up to which values count as equal.
-      error: what the Flax model raised, if it did.
-
-    Example:
-      >>> import torch
-      >>> from jax_tconv import interop
-      >>> original = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
-      >>> found = interop.verify(original, interop.from_torch(original), torch.ones(2, 3))
-      >>> found.ok, [layer.name for layer in found.layers]
-      (True, ['0'])
-    """
-
-    layers: tuple[LayerDifference, ...]
-    outputs: tuple[LayerDifference, ...]
-    tolerance: float
-    error: Exception | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether all layers and outputs agree."""
-        return self.error is None and all(layer.ok for layer in (*self.layers, *self.outputs))
-
-    @property
-    def first_difference(self) -> LayerDifference | None:
-        """The first layer that differs; None if none does."""
-        return next((layer for layer in (*self.layers, *self.outputs) if not layer.ok), None)
-
-    @property
-    def verdict(self) -> str:
-        """The result in a sentence or two."""
-        first = self.first_difference
-        count = f"{len(self.layers)} layers and the output" if self.layers else "the output (no layers share a name)"
-        if first is None and self.error is None:
-            worst = max((layer.relative for layer in (*self.layers, *self.outputs)), default=0.0)
-            return f"{count} agree; the largest relative difference is {worst:.1e}"
-        words = [] if first is None else [self._told(first)]
-        if self.error is not None:
-            words.append(f"the Flax model raised {type(self.error).__name__}: {self.error}")
-        return "; ".join(words)
-
-    def _told(self, layer: LayerDifference) -> str:
-        if not layer.name:
-            return f"all shared layers agree, but the output differs by {_amount(layer)}"
-        if layer.torch_shape != layer.flax_shape:
-            words = f"{layer.name!r} differs in shape: {layer.torch_shape} in PyTorch, {layer.flax_shape} in Flax"
-        else:
-            words = f"{layer.name!r} is the first layer that differs, by {_amount(layer)}"
-        if layer.input_relative is None or layer.input_relative <= self.tolerance:
-            return f"{words}; what it is given agrees, so its weights or arguments do not ({layer.torch_layer})"
-        return f"{words}; what it is given differs already, by {layer.input_relative:.1e}: look at what comes before it"
-
-    def __str__(self) -> str:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "layer", "PyTorch", "Flax", "output", "difference", "relative"):
-            table.add_column(heading, no_wrap=True)
-        for layer in (*self.layers, *self.outputs):
-            shape = str(layer.torch_shape)
-            if layer.torch_shape != layer.flax_shape:
-                shape += f" and {layer.flax_shape}"
-            cells = (
-                "" if layer.ok else "differs", layer.name or "(output)", layer.torch_layer, layer.flax_layer, shape,
-                f"{layer.difference:.1e}", f"{layer.relative:.1e}",
-            )  # fmt: skip
-            table.add_row(*(Text(cell) for cell in cells))
-        return f"{render(table)}\n{self.verdict}"
 
 
 def verify(
@@ -253,10 +150,6 @@ def _difference(a: Array, b: Array) -> tuple[float, float]:
     largest = float(np.max(np.nan_to_num(gap, nan=np.inf)))
     scale = float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
     return largest, largest / scale if scale else largest
-
-
-def _amount(layer: LayerDifference) -> str:
-    return f"{layer.difference:.1e} ({layer.relative:.1e} of the largest value)"
 
 
 def channels_last(value: Any) -> Array:
