@@ -81,7 +81,7 @@ def nnx_twin(original, **arguments):
 
 def linen_twin(original, change=lambda state_dict: state_dict, **arguments):
     module, image = LinenTwin(**arguments), jnp.ones((1, 6, 6, 4))
-    return module.bind(interop.linen_variables(module, change(original.state_dict()), image))
+    return module.bind(interop.linen_variables(module, change(original.state_dict()), image)[0])
 
 
 def test_equal_models_are_equal(original):

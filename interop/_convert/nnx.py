@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .._layers.hints import read_hints
 from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
-from .matching import Match, plan
+from .matching import make_plan
 from .naming import Rename
+from .options import Match, Options
 from .report import Report
 
 
@@ -72,17 +73,16 @@ def load_state_dict(
       >>> interop.load_state_dict(model, state_dict)
       Report(loaded=2)
     """
-    hints = read_hints(flatten, layouts)
-    layers, variables = find_layers(model, hints)
+    options = Options(rename, match, downcast)
+    layers, variables = find_layers(model, read_hints(flatten, layouts))
     ordered = match != "order" or keeps_definition_order(model)
-    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=ordered)
-    if dry_run:
-        return planned.report
-    planned.check(strict)
-    values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in planned.values()}
-    for place, value in values.items():
-        variables[place].set_value(value)
-    return planned.report
+    plan = make_plan(layers, state_dict, options, ordered=ordered)
+    if not dry_run:
+        plan.check(strict)
+        values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in plan.values()}
+        for place, value in values.items():
+            variables[place].set_value(value)
+    return plan.report
 
 
 def state_dict(

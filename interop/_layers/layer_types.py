@@ -13,13 +13,9 @@ from flax import linen, nnx
 import jax_tconv.linen
 import jax_tconv.nnx
 
-from .layouts import LayerType, Parameter, Shape
+from .layouts import LayerType, Parameter, Shape, UnsupportedLayerError
 
 Shapes: TypeAlias = Mapping[str, Shape]
-
-
-class UnsupportedLayerError(ValueError):
-    """A Flax layer that has no twin in PyTorch as it is set up."""
 
 
 _BIAS = Parameter("bias", "bias", "c", "c")

@@ -22,6 +22,10 @@ class InexpressibleError(ValueError):
     """Values that the Flax layer has no place for."""
 
 
+class UnsupportedLayerError(ValueError):
+    """A Flax layer that has no twin in PyTorch as it is set up."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """One array of a Flax layer, and the torch tensor that fills it.
@@ -61,12 +65,14 @@ class Parameter:
             words.append("reversed")
         return ", ".join(words)
 
-    def torch_shape(self, flax_shape: Shape) -> Shape | None:
-        """The shape of the whole torch tensor for a Flax array of this shape; None where the layout has other axes."""
+    def torch_shape(self, flax_shape: Shape) -> Shape:
+        """The shape of the whole torch tensor for a Flax array of this shape."""
         try:
             first, *rest = self._rearranged(np.broadcast_to(np.int8(0), flax_shape), back=True).shape
         except einops.EinopsError:
-            return None
+            raise UnsupportedLayerError(
+                f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
+            ) from None
         return (first * self.part[1], *rest)
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:

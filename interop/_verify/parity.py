@@ -8,7 +8,7 @@ from flax import linen as nn
 from flax import nnx
 from numpy.typing import NDArray
 
-from .._convert.naming import Rename, new_names
+from .._convert.naming import Rename, check_rename, new_names
 from .._layers.nnx_walk import module_names
 from .._tensors import to_numpy
 from .capture import Run, run_linen, run_nnx, run_torch
@@ -69,6 +69,7 @@ def verify(
         raise TypeError(f"torch_module must be a torch.nn.Module, got {type(torch_module).__name__}")
     if not inputs:
         raise TypeError("inputs must be what the torch module is called with; got none")
+    check_rename(rename)
     kwargs = flax_kwargs or {}
     given = tuple(channels_last(x) for x in inputs) if flax_inputs is None else tuple(flax_inputs)
     if isinstance(flax_model, nnx.Module):

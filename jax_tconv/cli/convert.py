@@ -10,7 +10,6 @@ from flax import linen as nn
 from flax import nnx, traverse_util
 
 from jax_tconv import interop
-from jax_tconv.interop._convert.linen import report_and_variables
 
 from . import options
 from .loading import call_factory, conversion, shapes
@@ -56,7 +55,7 @@ def convert(
         _tell({"tensors": len(state_dict), "out": None if dry_run else str(out)}, f"{len(state_dict)} tensors", as_json)
         return
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    report, variables = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
+    variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
     if variables is not None:
         _write(out, variables)
     faults = "" if report.ok else f"\n{report.faults()}"
@@ -70,14 +69,14 @@ def convert(
 
 def filled(
     model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], dry_run: bool = False
-) -> tuple[interop.Report, Any]:
-    """The report and the model's variables, None after a dry run."""
+) -> tuple[Any, interop.Report]:
+    """The model's variables, None after a dry run, and the report."""
     if isinstance(model, nnx.Module):
         report = interop.load_state_dict(model, state_dict, dry_run=dry_run, **arguments)
-        return report, None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat)))
+        return None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat))), report
     if not isinstance(model, nn.Module):
         raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
-    return report_and_variables(model, state_dict, tuple(inputs), strict=True, dry_run=dry_run, **arguments)
+    return interop.linen_variables(model, state_dict, *inputs, dry_run=dry_run, **arguments)
 
 
 def _write(out: Path, variables: Any) -> None:

@@ -6,7 +6,7 @@ Only for reading: conversion goes by the types of the model's layers, never by t
 import dataclasses
 from collections.abc import Mapping
 
-from jax_tconv.interop._convert.parametrizations import Source
+from jax_tconv.interop._convert.sources import Source
 
 Shape = tuple[int, ...]
 

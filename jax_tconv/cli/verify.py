@@ -59,7 +59,7 @@ def verify(
     given = random_arrays(shapes(inputs))
     flax_model = call_factory("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    _, variables = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
+    variables, _ = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
     found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
