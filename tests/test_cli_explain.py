@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from jax_tconv import select_method
 from jax_tconv._call.geometry import window
 from jax_tconv.cli import axes, figure, overlap, terminal
-from jax_tconv.cli.arithmetic import FORMULA
+from jax_tconv.cli.axes import FORMULA
 from jax_tconv.cli.explain import explain
 from tests import reference
 from tests.cases import CASES

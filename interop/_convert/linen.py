@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from .._layers.hints import read_hints
 from .._layers.linen_walk import find_layers, init
 from .export import export
-from .matching import make_plan
+from .matching import Match, Options, make_plan
 from .naming import Rename
-from .options import Match, Options
 from .report import Report
 
 

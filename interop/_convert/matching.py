@@ -2,20 +2,35 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic
+from itertools import chain
+from typing import Any, Generic, Literal
 
 import numpy as np
 
 from .._layers.model import Layer, Place
 from .checkpoint import Checkpoint, read_checkpoint
-from .naming import common_prefix
-from .options import Options
+from .naming import Rename, check_rename, common_prefix
 from .order import pair_by_order
 from .plan import Filling, Plan, Target
 from .report import Report, Row
 
+Match = Literal["name", "order"]
 # Old checkpoints of networks with InstanceNorm have them, and their own code deletes them.
 STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The arguments of these names, which `load_state_dict` and `linen_variables` share; what is unusable raises."""
+
+    rename: Rename
+    match: Match
+    downcast: bool
+
+    def __post_init__(self) -> None:
+        check_rename(self.rename)
+        if self.match not in ("name", "order"):
+            raise ValueError(f'match must be "name" or "order", got {self.match!r}')
 
 
 def make_plan(
@@ -25,13 +40,7 @@ def make_plan(
 
     `ordered` says whether the layers are in the order in which they are defined or called.
     """
-    wanted = {
-        name
-        for layer in layers
-        for torch_name in layer.type.torch_names
-        for spellings in layer.names(torch_name)
-        for name in spellings
-    }
+    wanted = {name for layer in layers for torch in layer.type.torch_names for name in chain(*layer.names(torch))}
     checkpoint = read_checkpoint(state_dict, options.rename, wanted)
     if options.match == "order":
         checkpoint = pair_by_order(checkpoint, layers, ordered)

@@ -59,10 +59,10 @@ class _Norm:
         arrays = [tensors[part] for part in self.parts]
         parts = tuple(origin[part] for part in self.parts)
         if self.kind == "weight norm":
-            shape, dtype = arrays[1].shape, arrays[1].dtype
-            return Source(self.weight, parts, shape, dtype, self.kind, lambda axis: weight_norm(*arrays))
-        shape, dtype = arrays[0].shape, arrays[0].dtype
-        return Source(self.weight, parts, shape, dtype, self.kind, lambda axis: spectral_norm(*arrays, axis=axis))
+            like, load = arrays[1], lambda axis: weight_norm(*arrays)
+        else:
+            like, load = arrays[0], lambda axis: spectral_norm(*arrays, axis=axis)
+        return Source(self.weight, parts, like.shape, like.dtype, self.kind, load)
 
 
 def fold(

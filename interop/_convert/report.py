@@ -1,6 +1,7 @@
 """What became of every tensor and every array: the table that a conversion returns, or raises."""
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 from .._tables import text_table
@@ -122,9 +123,7 @@ class Report:
         return list(dict.fromkeys(row.name for row in self.with_status(status)))
 
     def __repr__(self) -> str:
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            counts[row.status] = counts.get(row.status, 0) + 1
+        counts = Counter(row.status for row in self.rows)
         return f"Report({', '.join(f'{status}={n}' for status, n in counts.items())})"
 
     def __str__(self) -> str:

@@ -89,28 +89,34 @@ def _read_shard(path: Path) -> dict[str, NDArray[Any]]:
         return _read(path, None)
 
 
+# What reads a file that begins so.
+_READERS: dict[Reader, Callable[[bytes], bool]] = {
+    # After its header's length, which may be any eight bytes.
+    read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
+    read_zip: lambda head: head.startswith(ZIP_MAGIC),
+    read_legacy: lambda head: head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"),
+    _read_index: lambda head: head.lstrip().startswith(b"{"),
+}
+
+
 def _reader(path: Path) -> Reader:
-    """What reads a file, by how it begins."""
+    """What reads a file, by how it begins; Refused for one of no known kind."""
     head = map_file(path)[:512].tobytes()
-    text = head.lstrip()
-    if head[8:9] == b"{" and b"\0" in head[:8]:  # after its header's length, which may be any eight bytes
-        return read_safetensors
-    if head.startswith(ZIP_MAGIC):
-        return read_zip
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return read_legacy
-    if text.startswith(b"{"):
-        return _read_index
-    if head[257:262] == b"ustar":
-        raise Refused(
-            "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
-        )
-    for magic, kind in _OTHER_KINDS.items():
-        if text.startswith(magic):
-            raise Refused(kind)
+    for reader, fits in _READERS.items():
+        if fits(head):
+            return reader
+    if kind := _other_kind(head):
+        raise Refused(kind)
     if path.suffix == ".safetensors":
         return read_safetensors
     raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
+
+
+def _other_kind(head: bytes) -> str:
+    """What is known of a file that begins so and is no checkpoint; empty if nothing."""
+    if head[257:262] == b"ustar":
+        return "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
+    return next((kind for magic, kind in _OTHER_KINDS.items() if head.lstrip().startswith(magic)), "")
 
 
 def _checkpoint_in(folder: Path) -> Path:

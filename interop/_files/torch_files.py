@@ -18,6 +18,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MOST_DIRECTORY = 16 * 2**20
 _ENCRYPTED = 1
+_OTHER_BYTE_ORDER = "is in the other byte order than this machine's; load and save it with torch"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -26,7 +27,7 @@ def read_zip(path: Path) -> Any:
     raw = map_file(path)
     records = _records(path, len(raw))
     if "byteorder" in records and _record(raw, records["byteorder"]).tobytes() != sys.byteorder.encode():
-        raise Refused("is in the other byte order than this machine's; load and save it with torch")
+        raise Refused(_OTHER_BYTE_ORDER)
     stored = {name.removeprefix("data/"): entry for name, entry in records.items() if name.startswith("data/")}
     storages: dict[str, Storage | Unmade] = {}
 
@@ -48,13 +49,7 @@ def read_legacy(path: Path) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
     file = BytesIO(raw[:MOST_BYTES].tobytes())
-    if unpickle(file, {}) != LEGACY_MAGIC:
-        raise Refused("is a pickle, but not one of torch.save")
-    if unpickle(file, {}) != _LEGACY_PROTOCOL:
-        raise Refused("is of a version of torch's legacy format that nobody knows")
-    system = unpickle(file, {})
-    if system["little_endian"] != (sys.byteorder == "little"):
-        raise Refused("is in the other byte order than this machine's; load and save it with torch")
+    _check_preamble(file)
     storages: dict[str, Storage | Unmade] = {}
 
     def load_persistent(identity: Any) -> Any:
@@ -67,20 +62,34 @@ def read_legacy(path: Path) -> Any:
 
     content = unpickle(file, CALLS, load_persistent)
     keys = unpickle(file, {})
-    start = file.tell()
     if not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
         raise Refused("is broken: its storages are not those that its tensors name")
+    start = file.tell()
     for key in keys:
-        found = storages[key]
-        if not isinstance(found, Storage):
-            raise Refused(f"holds a {plain(found.name)}, whose size is unknown here; load and save it with torch")
-        numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
-        if numel * found.dtype.itemsize != found.nbytes:
-            raise Refused(f"is broken: a storage has {numel:,} elements, and its tensors say {found.nbytes:,} bytes")
-        start += 8
-        place(found, raw[start : start + found.nbytes])
-        start += found.nbytes
+        start = _place_legacy(storages[key], raw, start)
     return content
+
+
+def _check_preamble(file: BytesIO) -> None:
+    """Reads the three pickles that come first: the magic number, the version, and how the machine keeps numbers."""
+    if unpickle(file, {}) != LEGACY_MAGIC:
+        raise Refused("is a pickle, but not one of torch.save")
+    if unpickle(file, {}) != _LEGACY_PROTOCOL:
+        raise Refused("is of a version of torch's legacy format that nobody knows")
+    if unpickle(file, {})["little_endian"] != (sys.byteorder == "little"):
+        raise Refused(_OTHER_BYTE_ORDER)
+
+
+def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
+    """Says that the storage's number of elements and its bytes begin at `start`; where they end."""
+    if not isinstance(storage, Storage):
+        raise Refused(f"holds a {plain(storage.name)}, whose size is unknown here; load and save it with torch")
+    numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
+    if numel * storage.dtype.itemsize != storage.nbytes:
+        raise Refused(f"is broken: a storage has {numel:,} elements, and its tensors say {storage.nbytes:,} bytes")
+    end = start + 8 + storage.nbytes
+    place(storage, raw[start + 8 : end])
+    return end
 
 
 class _Bounded(FileIO):

@@ -13,21 +13,12 @@ from .mapped import Bytes, aligned, view
 from .pickles import Name, Unmade, as_dict
 from .refusal import Refused, plain
 
-_STORAGES = {
-    "BoolStorage": "bool",
-    "ByteStorage": "uint8",
-    "CharStorage": "int8",
-    "ShortStorage": "int16",
-    "IntStorage": "int32",
-    "LongStorage": "int64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-    "UntypedStorage": "uint8",
-}
+# The dtypes of torch's types of storage.
+_PAIRS = """
+    Bool=bool Byte=uint8 Char=int8 Short=int16 Int=int32 Long=int64 Half=float16 BFloat16=bfloat16
+    Float=float32 Double=float64 ComplexFloat=complex64 ComplexDouble=complex128 Untyped=uint8
+"""
+_STORAGES = {f"{theirs}Storage": ours for theirs, ours in (pair.split("=") for pair in _PAIRS.split())}
 
 
 @dataclass(eq=False)

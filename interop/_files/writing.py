@@ -91,6 +91,13 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
         raise FileExistsError(f"{path} is there already; name a folder that is not, or remove it first")
     if not path.parent.is_dir():
         raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
+    _check_leaves(variables)
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, variables)
+
+
+def _check_leaves(variables: Any) -> None:
+    """Raises an error for what is no pytree of arrays that Orbax can write."""
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
         raise TypeError("variables must be a pytree of arrays, and has none")
@@ -100,8 +107,6 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
             raise TypeError(f"variables must be a pytree of arrays, got {type(leaf).__name__} at {name}")
         if 0 in leaf.shape:
             raise CheckpointError(f"variables must have elements, which Orbax needs; got shape {leaf.shape} at {name}")
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, variables)
 
 
 def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDArray[Any]:

@@ -23,24 +23,26 @@ class Hints:
 def read_hints(flatten: Mapping[str, Any] | None, layouts: Mapping[str, str] | None) -> Hints:
     """The two arguments, checked."""
     form = "flatten must be a mapping of a layer's name to the shape (*spatial, channels) that it takes flattened"
-    if not isinstance(flatten, Mapping | None):
-        raise TypeError(f"{form}, got {type(flatten).__name__}")
-    shapes = {}
-    for name, shape in (flatten or {}).items():
-        if (
-            not isinstance(shape, tuple | list)
-            or len(shape) < 2
-            or not all(isinstance(n, int) and n > 0 for n in shape)
-        ):
-            raise ValueError(f"{form}; for {name!r} got {shape!r}")
-        shapes[name] = tuple(shape)
+    shapes = {name: _feature_shape(shape, f"{form}; for {name!r}") for name, shape in _items(flatten, form)}
     form = "layouts must be a mapping of an array's name to how it is laid out in both, as in 'c h w -> h w c'"
-    if not isinstance(layouts, Mapping | None):
-        raise TypeError(f"{form}, got {type(layouts).__name__}")
-    rules = {}
-    for name, rule in (layouts or {}).items():
-        sides = rule.split("->") if isinstance(rule, str) else []
-        if len(sides) != 2 or set(sides[0].split()) - {"1"} != set(sides[1].split()) - {"1"}:
-            raise ValueError(f"{form}; for {name!r} got {rule!r}")
-        rules[name] = (sides[0].strip(), sides[1].strip())
-    return Hints(shapes, rules)
+    return Hints(shapes, {name: _two_layouts(rule, f"{form}; for {name!r}") for name, rule in _items(layouts, form)})
+
+
+def _items(argument: Any, form: str) -> list[tuple[str, Any]]:
+    if not isinstance(argument, Mapping | None):
+        raise TypeError(f"{form}, got {type(argument).__name__}")
+    return list((argument or {}).items())
+
+
+def _feature_shape(shape: Any, form: str) -> Shape:
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise ValueError(f"{form} got {shape!r}")
+    return sizes
+
+
+def _two_layouts(rule: Any, form: str) -> tuple[str, str]:
+    sides = rule.split("->") if isinstance(rule, str) else []
+    if len(sides) != 2 or set(sides[0].split()) - {"1"} != set(sides[1].split()) - {"1"}:
+        raise ValueError(f"{form} got {rule!r}")
+    return sides[0].strip(), sides[1].strip()

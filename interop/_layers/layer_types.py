@@ -4,7 +4,6 @@ To add a layer type, describe its arrays in a `LayerType` and name its classes a
 how the layer is made, a function of the layer and of its arrays' shapes stands in the type's place.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -85,32 +84,21 @@ def _attention(layer: Any, shapes: Shapes) -> LayerType:
     return LayerType("MultiheadAttention", tuple(parameters))
 
 
-def _gates(kernel: str, flax_names: tuple[str, ...], torch_name: str) -> list[Parameter]:
+def _gates(torch_name: str, *flax_names: str) -> list[Parameter]:
+    """The layers that Flax has for the gates, whose weights torch stacks."""
     count = len(flax_names)
-    return [
-        Parameter(torch_name, f"{name}.{kernel}", "o i", "i o", part=(n, count)) for n, name in enumerate(flax_names)
-    ]
+    return [Parameter(torch_name, f"{name}.kernel", "o i", "i o", part=(n, count)) for n, name in enumerate(flax_names)]
 
 
-def _lstm(forget: str) -> LayerType:
-    """Flax has one bias where torch has two."""
-    gates = ("i", forget, "g", "o")
-    biases = [
-        Parameter("bias_ih", f"h{gate}.bias", "c", "c", part=(n, 4), added="bias_hh") for n, gate in enumerate(gates)
-    ]
-    inputs = _gates("kernel", tuple(f"i{gate}" for gate in gates), "weight_ih")
-    hidden = _gates("kernel", tuple(f"h{gate}" for gate in gates), "weight_hh")
-    return LayerType("LSTMCell", (*inputs, *hidden, *biases))
+def _lstm(*inputs: str) -> LayerType:
+    """`inputs` are Flax's layers for the gates' inputs. Flax has one bias where torch has two."""
+    hidden = ("hi", "hf", "hg", "ho")
+    biases = [Parameter("bias_ih", f"{h}.bias", "c", "c", part=(n, 4), added="bias_hh") for n, h in enumerate(hidden)]
+    return LayerType("LSTMCell", (*_gates("weight_ih", *inputs), *_gates("weight_hh", *hidden), *biases))
 
 
-LSTM = _lstm("f")
-LSTM_NNX = LayerType(
-    "LSTMCell",
-    tuple(
-        dataclasses.replace(parameter, flax_name=parameter.flax_name.replace("if.", "if_."))
-        for parameter in LSTM.parameters
-    ),
-)
+LSTM = _lstm("ii", "if", "ig", "io")
+LSTM_NNX = _lstm("ii", "if_", "ig", "io")
 LSTM_STACKED = LayerType(
     "LSTMCell",
     (
@@ -122,8 +110,8 @@ LSTM_STACKED = LayerType(
 GRU = LayerType(
     "GRUCell",
     (
-        *_gates("kernel", ("ir", "iz", "in"), "weight_ih"),
-        *_gates("kernel", ("hr", "hz", "hn"), "weight_hh"),
+        *_gates("weight_ih", "ir", "iz", "in"),
+        *_gates("weight_hh", "hr", "hz", "hn"),
         Parameter("bias_ih", "ir.bias", "c", "c", part=(0, 3), added="bias_hh"),
         Parameter("bias_ih", "iz.bias", "c", "c", part=(1, 3), added="bias_hh"),
         Parameter("bias_ih", "in.bias", "c", "c", part=(2, 3)),
@@ -140,40 +128,25 @@ GRU_STACKED = LayerType(
     ),
 )
 
-LAYER_TYPES: dict[type, LayerType | Callable[[Any, Shapes], LayerType]] = {
-    jax_tconv.linen.ConvTranspose: CONV_TRANSPOSE,
-    jax_tconv.nnx.ConvTranspose: CONV_TRANSPOSE,
-    linen.ConvTranspose: _flax_conv_transpose,
-    nnx.ConvTranspose: _flax_conv_transpose,
-    linen.Conv: CONV,
-    nnx.Conv: CONV,
-    linen.Dense: LINEAR,
-    nnx.Linear: LINEAR,
-    linen.DenseGeneral: _linear_general,
-    nnx.LinearGeneral: _linear_general,
-    linen.Embed: EMBEDDING,
-    nnx.Embed: EMBEDDING,
-    linen.BatchNorm: BATCH_NORM,
-    nnx.BatchNorm: BATCH_NORM,
-    linen.LayerNorm: NORM,
-    nnx.LayerNorm: NORM,
-    linen.GroupNorm: NORM,
-    nnx.GroupNorm: NORM,
-    linen.InstanceNorm: NORM,
-    nnx.InstanceNorm: NORM,
-    linen.RMSNorm: RMS_NORM,
-    nnx.RMSNorm: RMS_NORM,
-    linen.PReLU: PRELU,
-    nnx.PReLU: PRELU,
-    linen.LSTMCell: LSTM,
-    linen.OptimizedLSTMCell: LSTM,
-    nnx.LSTMCell: LSTM_NNX,
-    nnx.OptimizedLSTMCell: LSTM_STACKED,
-    linen.GRUCell: GRU,
-    nnx.GRUCell: GRU_STACKED,
-    linen.MultiHeadDotProductAttention: _attention,
-    nnx.MultiHeadAttention: _attention,
-}
+_CLASSES: tuple[tuple[LayerType | Callable[[Any, Shapes], LayerType], *tuple[type, ...]], ...] = (
+    (CONV_TRANSPOSE, jax_tconv.linen.ConvTranspose, jax_tconv.nnx.ConvTranspose),
+    (_flax_conv_transpose, linen.ConvTranspose, nnx.ConvTranspose),
+    (CONV, linen.Conv, nnx.Conv),
+    (LINEAR, linen.Dense, nnx.Linear),
+    (_linear_general, linen.DenseGeneral, nnx.LinearGeneral),
+    (EMBEDDING, linen.Embed, nnx.Embed),
+    (BATCH_NORM, linen.BatchNorm, nnx.BatchNorm),
+    (NORM, linen.LayerNorm, nnx.LayerNorm, linen.GroupNorm, nnx.GroupNorm, linen.InstanceNorm, nnx.InstanceNorm),
+    (RMS_NORM, linen.RMSNorm, nnx.RMSNorm),
+    (PRELU, linen.PReLU, nnx.PReLU),
+    (LSTM, linen.LSTMCell, linen.OptimizedLSTMCell),
+    (LSTM_NNX, nnx.LSTMCell),
+    (LSTM_STACKED, nnx.OptimizedLSTMCell),
+    (GRU, linen.GRUCell),
+    (GRU_STACKED, nnx.GRUCell),
+    (_attention, linen.MultiHeadDotProductAttention, nnx.MultiHeadAttention),
+)
+LAYER_TYPES = {cls: entry for entry, *classes in _CLASSES for cls in classes}
 
 
 def is_known(layer: Any) -> bool:

@@ -92,19 +92,7 @@ def find_layers(
             f"module must be a linen module, got {type(module).__name__}; for nnx there are load_state_dict and "
             "state_dict"
         )
-    called = Paths()
-
-    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        called.note(context.module)
-        return call(*args, **kwargs)
-
-    try:
-        with nn.intercept_methods(note):
-            shapes = traverse_util.flatten_dict(init(module, example_inputs, abstract=True))
-    except TypeError as error:
-        if example_inputs:
-            raise
-        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+    shapes, called = _call(module, example_inputs)
     arrays: dict[Place, dict[str, Slot[Place]]] = {}
     for place, leaf in shapes.items():
         if place[0] in COLLECTIONS:
@@ -119,6 +107,23 @@ def find_layers(
     return shapes, layers
 
 
+def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Place, Any], Paths]:
+    """The shapes of the module's variables, and what it calls."""
+    called = Paths()
+
+    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        called.note(context.module)
+        return call(*args, **kwargs)
+
+    try:
+        with nn.intercept_methods(note):
+            return traverse_util.flatten_dict(init(module, example_inputs, abstract=True)), called
+    except TypeError as error:
+        if example_inputs:
+            raise
+        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+
+
 def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
     """The outermost layer of a known type around an array, else the module that holds it."""
     for n in range(len(path) + 1):
@@ -131,10 +136,10 @@ def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> 
     """What `module.init` makes; `abstract`, only its shapes and dtypes, without computing anything."""
     arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
 
-    def init(arrays: Mapping[int, Any]) -> Any:
+    def variables(arrays: Mapping[int, Any]) -> Any:
         inputs = [arrays.get(n, value) for n, value in enumerate(example_inputs)]
         return nn.meta.unbox(module.init(jax.random.key(0), *inputs))
 
     if abstract:
-        return jax.eval_shape(init, arrays)
-    return init({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})
+        return jax.eval_shape(variables, arrays)
+    return variables({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})

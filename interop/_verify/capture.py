@@ -169,11 +169,8 @@ def _described(module: Any) -> str:
 def _arrays(value: Any) -> Iterator[Any]:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _arrays(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
+    elif isinstance(value, Mapping | tuple | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _arrays(item)
 
 

@@ -1,15 +1,25 @@
-"""What is said of each spatial axis of a layer, with the axes that are alike taken together."""
+"""What is said of each spatial axis of a layer: its output size, in words and numbers, and its overlap."""
 
 import dataclasses
 from typing import Any
 
 from jax_tconv._call.geometry import Axis, Geometry
 
-from .arithmetic import Term, terms
 from .overlap import Overlap, overlap, taps
 
+FORMULA = "out = (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1"
 # Of the table of taps, which `as_data` cuts off: enough to see the pattern.
 TABLED_OUTPUTS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One summand of the output size: as in the formula, in this layer's numbers, its value, and what it stands for."""
+
+    name: str
+    numbers: str
+    value: int
+    meaning: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +64,18 @@ def explain_axes(geometry: Geometry) -> list[Explained]:
     return [
         Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
         for axis, numbers in alike.items()
+    ]
+
+
+def terms(axis: Axis, output_padding: int) -> list[Term]:
+    """What adds up to `axis.output_size`."""
+    n, k, s, d, p = axis.input_size, axis.kernel_size, axis.stride, axis.dilation, axis.padding_low
+    return [
+        Term("(in - 1) * stride", f"({n} - 1) * {s}", (n - 1) * s, "from the first input row to the last"),
+        Term("- 2 * padding", f"- 2 * {p}", -2 * p, "rows cut off, as many at both ends"),
+        Term("dilation * (kernel - 1)", f"{d} * ({k} - 1)", d * (k - 1), "from the kernel's first tap to its last"),
+        Term("output_padding", f"{output_padding}", output_padding, "rows added, at the end only"),
+        Term("1", "1", 1, "the first row itself"),
     ]
 
 

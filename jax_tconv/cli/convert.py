@@ -47,22 +47,28 @@ def convert(
     state_dict = interop.read(file, entry=entry)
     if not dry_run and not force and os.path.lexists(out):
         raise ValueError(f"OUT must not be there yet, and {out} is; --force replaces a file")
-    if not model:
-        if any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
-            raise ValueError("--model must say what the tensors are for: package.module:factory")
-        if not dry_run:
-            interop.write(out, state_dict)
-        _tell({"tensors": len(state_dict), "out": None if dry_run else str(out)}, f"{len(state_dict)} tensors", as_json)
-        return
-    arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
-    if variables is not None:
-        _write(out, variables)
-    faults = "" if report.ok else f"\n{report.faults()}"
-    document = {"out": None if dry_run else str(out), "ok": report.ok, "rows": report.as_dicts()}
-    _tell(document, f"{report}\n{report!r}{faults}", as_json)
-    if not dry_run and not as_json:
-        show(f"wrote {out}")
+    target = None if dry_run else out
+    if model:
+        arguments = conversion(rename, drop, match, flatten, layout, downcast)
+        _convert(call_factory("--model", model), state_dict, shapes(inputs), arguments, target, as_json)
+    elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
+        raise ValueError("--model must say what the tensors are for: package.module:factory")
+    else:
+        if target is not None:
+            interop.write(target, state_dict)
+        _tell({"tensors": len(state_dict)}, target, f"{len(state_dict)} tensors", as_json)
+
+
+def _convert(
+    model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], target: Path | None, as_json: bool
+) -> None:
+    """Writes the variables to `target`, unless it is None, and shows the report."""
+    variables, report = filled(model, state_dict, inputs, arguments, dry_run=target is None)
+    if target is not None:
+        _write(target, variables)
+    lines = (str(report), repr(report), report.faults(), f"wrote {target}" if target else "")
+    text = "\n".join(line for line in lines if line)
+    _tell({"ok": report.ok, "rows": report.as_dicts()}, target, text, as_json)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -87,8 +93,8 @@ def _write(out: Path, variables: Any) -> None:
         interop.write_orbax(out, variables)
 
 
-def _tell(document: dict[str, Any], text: str, as_json: bool) -> None:
+def _tell(document: dict[str, Any], target: Path | None, text: str, as_json: bool) -> None:
     if as_json:
-        show_json(document)
+        show_json({"out": None if target is None else str(target)} | document)
     else:
         show(text)
