@@ -40,7 +40,7 @@ def to_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
       ImportError: torch is not installed.
-      TypeError: a value is no array, or of a dtype that torch has not.
+      TypeError: a value is not an array, or has a dtype that torch does not have.
 
     Example:
       >>> import numpy as np

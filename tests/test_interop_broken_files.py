@@ -68,7 +68,7 @@ def test_storages_that_are_not_there(write):
         ({"storages": {}}, "has no storage 0|storages are not those that its tensors name"),
         (
             {"storages": {"0": bytes(15)} if not write.legacy else {"0": (4, bytes(15))}},
-            "cut short: .*16 bytes, and 15",
+            "cut short: .*16 bytes, but 15",
         ),
     ]:
         path = write(dictionary({"a": write.tensor()}), **options)

@@ -300,7 +300,7 @@ def test_a_linear_after_a_flatten():
     variables, _ = interop.linen_variables(module, original.state_dict(), x, flatten=flatten)
     close(module.apply(variables, x), y)
     for wrong, message in [
-        ({"1": (3, 3, 3)}, "flatten names '1', which the model has not"),
+        ({"1": (3, 3, 3)}, "flatten names '1', which the model does not have"),
         ({"0": (3, 3, 3)}, "flatten is for Linear and Dense layers, and this is a Conv"),
         ({"2": (3, 3, 2)}, r"Linear: its kernel has shape \(27, 5\)"),
         ({"2": 27}, "flatten must be a mapping of a layer's name to the shape"),

@@ -268,7 +268,7 @@ def test_layers_without_a_rule_are_named():
     with pytest.raises(interop.StateDictError) as caught:
         interop.load_state_dict(Net(), {})
     message = str(caught.value)
-    assert "layers of a type without a rule (2):" in message
+    assert "layers whose type has no rule (2):" in message
     assert "its array table, (3, 3), belongs to no known type of layer; say how PyTorch lays it out, as in" in message
     assert "act: Slopes: its negative_slope has shape (3,), not the axes ''" in message
 

@@ -127,7 +127,7 @@ def test_what_is_dropped_comes_back_as_zero_or_as_given():
         tensors = interop.state_dict(net, num_batches_tracked=given)
         assert [tensors[name].tolist() for name in names] == counts
         assert all(tensors[name].dtype == np.int64 and tensors[name].shape == () for name in names)
-    with pytest.raises(ValueError, match="num_batches_tracked must be an int or have .*, and has no '1.num_batches"):
+    with pytest.raises(ValueError, match="num_batches_tracked must be an int or have .*, but it lacks '1.num_batches"):
         interop.state_dict(net, num_batches_tracked={names[0]: 3})
 
 

@@ -19,14 +19,12 @@ def export(
 ) -> dict[str, NDArray[Any]]:
     """The state dict, in torch's names, layouts and order.
 
-    Raises ValueError for a layer without a type, and for arrays that have no values.
+    Raises ValueError for a layer of no known type, and for arrays that have no values.
     """
     check_rename(rename)
     problems = [f"{layer.path or 'the model itself'}: {layer.problem}" for layer in layers if layer.problem]
     if problems:
-        raise ValueError(
-            "layers of a type without a rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems)
-        )
+        raise ValueError("layers whose type has no rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems))
     tensors = {name: tensor for layer in layers for name, tensor in _tensors(layer, arrays).items()}
     names = new_names(tensors, rename)
     result = {new: tensors[name] for name, new in names.items() if new is not None}
@@ -52,7 +50,7 @@ def _counter(name: str, given: int | Mapping[str, Any]) -> int:
     if not isinstance(given, Mapping):
         return int(given)
     if name not in given:
-        raise ValueError(f"num_batches_tracked must be an int or have every BatchNorm's counter, and has no {name!r}")
+        raise ValueError(f"num_batches_tracked must be an int or have every BatchNorm's counter, but it lacks {name!r}")
     return int(given[name])
 
 

@@ -1,4 +1,4 @@
-"""State dicts into the variables of linen modules, and out of them."""
+"""Loading state dicts into the variables of linen modules, and exporting them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,21 +31,21 @@ def linen_variables(
     """The variables of a linen module, with the values of a PyTorch state dict, and the report on them.
 
     A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
-    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. All else is as in
+    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. Everything else is as in
     `load_state_dict`. Each array has the dtype that the module gives it.
 
     Args:
       module: the module.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
-      *example_inputs: what the module is called with; of arrays only the shape and dtype count, so
-        `jax.ShapeDtypeStruct` will do.
+      *example_inputs: what the module is called with; only the shapes and dtypes of arrays matter, so
+        `jax.ShapeDtypeStruct` works.
       rename, match, flatten, layouts, downcast: as in `load_state_dict`.
       strict: as in `load_state_dict`. Variables that are not filled keep what `module.init` gives them.
-      dry_run: whether only to report; there are no variables then, and nothing is raised for what does not fit.
+      dry_run: whether only to report: no variables are made, and nothing is raised for what does not fit.
 
     Returns:
-      `(variables, report)`: what `module.apply` takes, `{"params": ..., "batch_stats": ...}`, or None with `dry_run`;
-      and the `Report`, as `load_state_dict` returns it.
+      `(variables, report)`. The variables are what `module.apply` takes, `{"params": ..., "batch_stats": ...}`, or None
+      with `dry_run`; the report is as in `load_state_dict`.
 
     Raises:
       StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
@@ -94,8 +94,8 @@ def linen_state_dict(
       A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes.
 
     Raises:
-      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer of a type without a
-        rule.
+      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer whose type
+        has no rule.
 
     Example:
       >>> import jax, jax.numpy as jnp

@@ -10,9 +10,9 @@ Shape = tuple[int, ...]
 
 # What can be wrong, and what to say about it, in the order in which it is told.
 FAULTS = {
-    "unsupported": "layers of a type without a rule",
+    "unsupported": "layers whose type has no rule",
     "misshapen": "tensors of the wrong shape",
-    "ambiguous": "tensors of which more than one could be meant",
+    "ambiguous": "ambiguous tensors",
     "inexpressible": "tensors that Flax has no place for",
     "downcast": "tensors whose dtype the model's cannot hold (downcast=True rounds them)",
     "missing": "missing from the state dict",
@@ -94,7 +94,7 @@ class Report:
 
     @property
     def missing_keys(self) -> list[str]:
-        """Names that the model needs and the state dict has not, as torch's `load_state_dict` returns them."""
+        """Names that the model needs and the state dict lacks, as torch's `load_state_dict` returns them."""
         return self._names("missing")
 
     @property

@@ -1,4 +1,4 @@
-"""The dict of tensors in what a file holds, which is often a dict with more in it."""
+"""The dict of tensors in what a file holds, which is often a larger dict."""
 
 from collections import deque
 from typing import Any, TypeAlias
@@ -58,12 +58,12 @@ def _what_is_not_unpickled(content: Any, where: str) -> str:
     names = {plain(key): value.name for key, value in values.items() if isinstance(value, Unmade | Name)}
     tensors = [f"{key} is {_OTHER_TENSORS[name]}" for key, name in names.items() if name in _OTHER_TENSORS]
     if tensors:
-        return f"holds what is no plain array{where}: {listed(tensors)}"
+        return f"holds something other than plain arrays{where}: {listed(tensors)}"
     if not names:
         return ""
     return (
-        f"asks for {listed(list(dict.fromkeys(map(plain, names.values()))))}{where}, and nothing but tensors is "
-        "unpickled, since that could run any code. If it is a whole pickled model, load it where its code is, and "
+        f"asks for {listed(list(dict.fromkeys(map(plain, names.values()))))}{where}, but nothing except tensors is "
+        "unpickled, since anything else could run code. If it is a whole pickled model, load it where its code is, and "
         "save its state_dict: torch.save(model.state_dict(), path)"
     )
 
@@ -83,7 +83,7 @@ def _others(content: Any) -> dict[Any, Any]:
 def _named(content: dict[Any, Leaf]) -> dict[str, Leaf]:
     tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
     if len(tensors) != len(content):
-        raise Refused("holds tensors under keys that are no names, or that are the same once written out")
+        raise Refused("holds tensors under keys that are not names, or that are the same when written as text")
     return tensors
 
 
@@ -93,7 +93,7 @@ def _at(content: Any, entry: str) -> Any:
     if found is None:
         choices = _dicts_of_tensors(content)
         flat = isinstance(content, dict) and all(map(_is_tensor, content.values()))
-        advice = "its tensors are in no entry: leave that out" if flat else "nor any dict of tensors"
+        advice = "its tensors are not in an entry: leave entry out" if flat else "it holds no dict of tensors"
         raise Refused(f"has no entry {entry!r}; {f'it has {_shown((), choices)}' if choices else advice}")
     return found
 

@@ -21,7 +21,7 @@ Reader: TypeAlias = Callable[[Path], Any]
 _MOST_EXPANDED = 32
 _ALWAYS_ALLOWED = 256 * 2**20
 
-# What a file is that begins so, and is no checkpoint.
+# Files that are not checkpoints, by how they begin.
 _OTHER_KINDS = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"BZh": "is compressed with bzip2; unpack it first",
@@ -38,19 +38,19 @@ _OTHER_KINDS = {
 def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, NDArray[Any]]:
     """The tensors of a checkpoint, by name. Neither torch nor any code in the file is run.
 
-    The arrays are read-only views of the file, so that reading takes no memory until an array is used, and then one
-    tensor's at a time. They outlive the file's removal, and its replacement as `interop.write` does it, but not that it
-    is written over in place while they are in use, which is how `torch.save` writes: copy what you keep.
+    The arrays are read-only views of the file, so reading takes no memory until an array is used, and then only that
+    tensor's. They stay valid if the file is removed, or replaced as `interop.write` does it, but not if it is
+    overwritten in place, as `torch.save` does: copy what you keep.
 
     Args:
-      path: a file, of whatever name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
+      path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
         tensors of any device; or the index of a checkpoint in several files, such as
         `model.safetensors.index.json`. Or a folder with one of these in it.
-      entry: where the tensors are in a dict within the file's, beside other things, that dict's key, such as
-        `"state_dict"`, or keys, such as `"model.generator"`.
+      entry: if the file holds more than a dict of tensors, the key of that dict, such as `"state_dict"`, or keys, such
+        as `"model.generator"`.
 
     Returns:
-      A dict of name to numpy array, in the file's dtypes; numpy's missing ones, such as bfloat16, are `ml_dtypes`'.
+      A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.
 
     Raises:
       FileNotFoundError: no such file.
@@ -89,7 +89,7 @@ def _read_shard(path: Path) -> dict[str, NDArray[Any]]:
         return _read(path, None)
 
 
-# What reads a file that begins so.
+# What reads a file, by how it begins.
 _READERS: dict[Reader, Callable[[bytes], bool]] = {
     # After its header's length, which may be any eight bytes.
     read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
@@ -113,7 +113,7 @@ def _reader(path: Path) -> Reader:
 
 
 def _other_kind(head: bytes) -> str:
-    """What is known of a file that begins so and is no checkpoint; empty if nothing."""
+    """What kind of file begins like this but is not a checkpoint; empty if that is not known."""
     if head[257:262] == b"ustar":
         return "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
     return next((kind for magic, kind in _OTHER_KINDS.items() if head.lstrip().startswith(magic)), "")

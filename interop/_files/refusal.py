@@ -1,4 +1,4 @@
-"""Why a checkpoint is not read, in words fit for a terminal."""
+"""Why a checkpoint is not read, in words that are safe to print."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not read or not written; the message says why, and what would do."""
+    """A checkpoint that is not read or not written; the message says why, and what to do."""
 
 
 class Refused(Exception):

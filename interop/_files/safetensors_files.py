@@ -27,7 +27,7 @@ _DTYPES = {theirs: DTYPES[ours] for ours, theirs in NAMES.items()}
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors as views of the file. (The library's own reader copies them, and knows no float8 in numpy.)"""
+    """The tensors as views of the file. (The library's own reader copies them, and lacks float8 in numpy.)"""
     raw = map_file(path)
     (length,) = LENGTH.unpack(raw[: LENGTH.size].tobytes())
     if length > MOST_HEADER:

@@ -75,7 +75,7 @@ def _check_preamble(file: BytesIO) -> None:
     if unpickle(file, {}) != LEGACY_MAGIC:
         raise Refused("is a pickle, but not one of torch.save")
     if unpickle(file, {}) != _LEGACY_PROTOCOL:
-        raise Refused("is of a version of torch's legacy format that nobody knows")
+        raise Refused("has an unknown version of torch's legacy format")
     if unpickle(file, {})["little_endian"] != (sys.byteorder == "little"):
         raise Refused(_OTHER_BYTE_ORDER)
 

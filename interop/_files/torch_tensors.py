@@ -59,7 +59,7 @@ class Tensor:
 
 
 def storage(kind: Any, numel: Any) -> Storage | Unmade:
-    """The storage of a persistent id's type and length; `Unmade` for a type that numpy has not, a quantized one."""
+    """The storage of a persistent id's type and length; `Unmade` for one that numpy lacks, such as a quantized one."""
     if not isinstance(kind, Name) or not _is_size(numel):
         raise Refused("is broken: one of its storages has no type or no size")
     name = _STORAGES.get(kind.name.rpartition(".")[2]) if kind.name.startswith("torch.") else None
@@ -69,7 +69,7 @@ def storage(kind: Any, numel: Any) -> Storage | Unmade:
 def place(storage: Storage, raw: Bytes) -> None:
     """Says where a storage's bytes are."""
     if len(raw) != storage.nbytes:
-        raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, and {len(raw):,} are there")
+        raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, but {len(raw):,} are there")
     # Bytes without a type may be any tensor's, whose alignment is at most 8.
     storage.raw = aligned(raw, 8 if storage.dtype == np.uint8 else storage.dtype.alignment)
 
@@ -88,8 +88,8 @@ def _rebuild(
     last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if all(shape) and (offset + last + 1) * dtype.itemsize > storage.nbytes:
         raise Refused(
-            f"is broken: a tensor of shape {shape} begins at element {offset} of a storage, and ends behind the "
-            f"{storage.nbytes:,} bytes of that"
+            f"is broken: a tensor of shape {shape} begins at element {offset} of a storage, and ends beyond its "
+            f"{storage.nbytes:,} bytes"
         )
     flags = metadata if isinstance(metadata, dict) else {}
     # An empty tensor may begin anywhere.

@@ -28,15 +28,15 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     happens, `path` is the old file or the new one. A process that is killed may leave one with `.tmp` in its name.
 
     Args:
-      path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which takes torch. A
-        file that is there is replaced.
+      path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which needs torch. An
+        existing file is replaced.
       state_dict: names to tensors: of numpy, JAX or torch, in any memory layout. Tensors that share memory are
         written one by one.
 
     Raises:
       CheckpointError (a ValueError): another suffix, or no such folder.
       ImportError: torch is needed, and not installed.
-      TypeError: a name is no string, a value no array, or of a dtype that the format has not. Nothing is written.
+      TypeError: a name is not a string, or a value is not an array or has a dtype that the format lacks.
 
     Example:
       >>> import jax.numpy as jnp
@@ -71,9 +71,9 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
       variables: a pytree of arrays: what a linen module's `apply` takes, or `nnx.state(model)`.
 
     Raises:
-      FileExistsError: `path` is there.
+      FileExistsError: `path` exists.
       CheckpointError (a ValueError): no such folder, or an array without elements, which Orbax cannot write.
-      TypeError: a leaf is no array, or there is none.
+      TypeError: a leaf is not an array, or there are no leaves.
 
     Example:
       >>> import numpy as np, orbax.checkpoint
@@ -88,7 +88,7 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
 
     path = Path(path).absolute()
     if path.exists():
-        raise FileExistsError(f"{path} is there already; name a folder that is not, or remove it first")
+        raise FileExistsError(f"{path} exists already; name another folder, or remove it first")
     if not path.parent.is_dir():
         raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
     _check_leaves(variables)
@@ -97,7 +97,7 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
 
 
 def _check_leaves(variables: Any) -> None:
-    """Raises an error for what is no pytree of arrays that Orbax can write."""
+    """Raises TypeError or CheckpointError unless this is a pytree of arrays that Orbax can write."""
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
         raise TypeError("variables must be a pytree of arrays, and has none")
@@ -133,7 +133,7 @@ def _save_with_torch(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 def _replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write under; the file there takes the place of `path` if nothing is raised."""
     if path.is_dir() or not path.parent.is_dir():
-        raise CheckpointError(f"path must name a file in a folder that is there, got {path}")
+        raise CheckpointError(f"path must name a file in an existing folder, got {path}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.touch(exist_ok=False)

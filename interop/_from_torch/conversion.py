@@ -23,9 +23,9 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
     first layer it takes maps, channels last. A BatchNorm1d or GroupNorm beside a Linear takes vectors.
 
     Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
-    in training (`model.eval()` ends it) and compute the same, Dropout's choice apart. What they learn there can differ:
-    Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer kept up, and an Embedding
-    has no padding_idx.
+    in training (`model.eval()` ends it) and compute the same, apart from what Dropout drops. What they learn can
+    differ: Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer updated, and an
+    Embedding has no padding_idx.
 
     Args:
       module: the torch module; it is not changed.
@@ -36,9 +36,9 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
       attention gives its output without the weights.
 
     Raises:
-      TypeError: `module` is no torch module.
-      ValueError: what Flax cannot express, all of it, with the place, the reason and what would do; hooks too, forward
-        methods of one's own, and parameters that several modules share.
+      TypeError: `module` is not a torch module.
+      ValueError: what Flax cannot express, all of it, with the place, the reason and what to do; including hooks,
+        overridden forward methods, and parameters that several modules share.
 
     Example:
       >>> import jax.numpy as jnp, torch
@@ -61,7 +61,7 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
 
 @dataclasses.dataclass
 class _Conversion:
-    """The walk over a torch module: the layers made so far, by the module's id, and what has no twin."""
+    """The walk over a torch module: the layers made so far, by the module's id, and the faults found."""
 
     site: Site
     layers: dict[int, nnx.Module] = dataclasses.field(default_factory=dict)

@@ -107,12 +107,13 @@ FUNCTIONS: dict[str, tuple[Build, Set[str]]] = {
     "Flatten": (_flatten, ANY),
     "Unflatten": (_unflatten, {VECTOR}),
 }
+_PAD_MODES = {
+    "Zero": "constant",
+    "Constant": "constant",
+    "Reflection": "reflect",
+    "Replication": "edge",
+    "Circular": "wrap",
+}
 for _spatial, _form in MAPS.items():
-    for _name, _mode in {
-        "Zero": "constant",
-        "Constant": "constant",
-        "Reflection": "reflect",
-        "Replication": "edge",
-        "Circular": "wrap",
-    }.items():
+    for _name, _mode in _PAD_MODES.items():
         FUNCTIONS[f"{_name}Pad{_spatial}d"] = (_pad(_mode), {_form})

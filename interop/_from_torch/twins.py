@@ -1,7 +1,7 @@
 """The table of PyTorch's modules: for each, the function that builds its nnx twin, and the inputs on which it is one.
 
 A function takes the torch module and its `Site` and passes the arguments on; the weights are loaded later. To add a
-module, write its function and name both at the end. A ValueError says what Flax cannot express, why, and what would do.
+module, write its function and name both at the end. A ValueError says what Flax cannot express, why, and what to do.
 """
 
 from collections.abc import Set

@@ -155,7 +155,7 @@ def is_known(layer: Any) -> bool:
 
 
 def layer_type(layer: Any, shapes: Shapes) -> LayerType | None:
-    """The type of a Flax layer whose arrays have these shapes; None where the table has not its class.
+    """The type of a Flax layer whose arrays have these shapes; None if its class is not in the table.
 
     Raises UnsupportedLayerError for one that PyTorch cannot have.
     """

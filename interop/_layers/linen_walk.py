@@ -51,7 +51,7 @@ class Paths:
             self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self._places(path))
 
     def names(self, path: Place) -> tuple[tuple[tuple[str, ...], ...], str]:
-        """The names of the module at `path`, places and spellings, and what torch puts behind its tensors' names."""
+        """The names of the module at `path`, places and spellings, and what torch appends to its tensors' names."""
         places = self._places(path)
         names = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
         return names, tensor_suffix(places[0][-1])

@@ -34,7 +34,7 @@ class Layer(Generic[Place]):
         may have, the most literal first.
       type: its type; `UNKNOWN`, which describes no arrays, if `problem` says why it has none.
       slots: its arrays, by their names within the layer.
-      suffix: what torch puts behind the names of its tensors.
+      suffix: what torch appends to the names of its tensors.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -106,13 +106,13 @@ def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape],
 
 
 def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
-    """Raises ValueError for a hint about something that the model has not."""
+    """Raises ValueError for a hint about something that the model does not have."""
     paths = {spelling: layer for layer in layers for spellings in layer.paths for spelling in spellings}
     arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
     for argument, names, known in (("flatten", hints.flatten, paths), ("layouts", hints.layouts, arrays)):
         for name in names:
             if name not in known:
-                raise ValueError(f"{argument} names {name!r}, which the model has not")
+                raise ValueError(f"{argument} names {name!r}, which the model does not have")
 
 
 # Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
@@ -125,7 +125,7 @@ def dotted(path: tuple[str, ...]) -> str:
 
 
 def tensor_suffix(path: tuple[str, ...]) -> str:
-    """What torch puts behind the names of the tensors at a path: an RNN numbers its layers."""
+    """What torch appends to the names of the tensors at a path: an RNN numbers its layers."""
     return "_l0" if path[-1:] == (CELL,) else ""
 
 

@@ -1,4 +1,4 @@
-"""What each layer of a model is given and gives, while the model runs."""
+"""The inputs and outputs of each layer, recorded while a model runs."""
 
 import contextlib
 import dataclasses
@@ -24,8 +24,8 @@ class Run:
     Attributes:
       calls: for each layer that was called, in the order in which they finished: its names, then input and output of
         each call, the first array of each.
-      output: what the model gives.
-      error: what it raised.
+      output: the model's output.
+      error: what it raised, if anything.
     """
 
     calls: dict[tuple[str, ...], list[tuple[Array | None, Array | None]]] = dataclasses.field(default_factory=dict)
@@ -54,7 +54,7 @@ def run_torch(module: Any, inputs: tuple[Any, ...]) -> Run:
     given: dict[int, Any] = {}
 
     def note_input(submodule: Any, args: Any) -> None:
-        # An activation may work in place: what is not copied at once is overwritten.
+        # An activation may work in place, so that its input must be copied at once.
         given[id(submodule)] = first_array(args)
 
     handles = [m.register_forward_pre_hook(note_input) for m in module.modules()]

@@ -38,12 +38,12 @@ def verify(
       torch_module: the original.
       flax_model: an nnx model, or a linen module bound to its variables, `module.bind(variables)`.
       *inputs: what the torch module is called with: tensors or arrays.
-      flax_inputs: what the Flax model is called with; None for the same, arrays of real numbers with three axes or more
-        having their second axis moved last.
+      flax_inputs: what the Flax model is called with; None for the same inputs, where arrays of real numbers
+        with three axes or more have their second axis moved last.
       flax_kwargs: named arguments for the Flax model alone, such as `{"train": False}`.
-      rename: what the Flax model calls torch's tensors, as it was loaded with.
-      tolerance: the largest difference that counts as equal, as a part of the largest value. The default is some ten
-        times what rounding makes of float32 in deep networks.
+      rename: the `rename` that the Flax model was loaded with.
+      tolerance: the largest difference that counts as equal, as a fraction of the largest value. The default is about
+        ten times the rounding error of float32 in deep networks.
 
     Returns:
       A `Verification`: `ok`, `first_difference`, `layers`, and as a string a table with a verdict.
@@ -139,7 +139,7 @@ def _as_flax(array: Array, shape: Shape) -> Array:
 
 
 def _difference(a: Array, b: Array) -> tuple[float, float]:
-    """The largest difference, and as a part of the largest value of `a`."""
+    """The largest difference, and the same as a fraction of the largest value of `a`."""
     if a.shape != b.shape:
         return float("inf"), float("inf")
     if not a.size:

@@ -16,8 +16,8 @@ class LayerDifference:
       torch_layer, flax_layer: what it is in each.
       torch_shape, flax_shape: of its output.
       difference: the largest difference of two outputs; infinite if they have different shapes.
-      relative: that, as a part of torch's largest output.
-      input_relative: the same for what the layer is given; None if it is given no array.
+      relative: that, as a fraction of torch's largest output.
+      input_relative: the same for its input; None if that has no array.
       ok: whether it is within the tolerance.
 
     Example:
@@ -95,8 +95,8 @@ class Verification:
         else:
             words = f"{layer.name!r} is the first layer that differs, by {_amount(layer)}"
         if layer.input_relative is None or layer.input_relative <= self.tolerance:
-            return f"{words}; what it is given agrees, so its weights or arguments do not ({layer.torch_layer})"
-        return f"{words}; what it is given differs already, by {layer.input_relative:.1e}: look at what comes before it"
+            return f"{words}; its input agrees, so its weights or arguments differ ({layer.torch_layer})"
+        return f"{words}; its input already differs, by {layer.input_relative:.1e}: look at what comes before"
 
     def __str__(self) -> str:
         headings = ("", "layer", "PyTorch", "Flax", "output", "difference", "relative")

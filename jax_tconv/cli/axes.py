@@ -49,7 +49,7 @@ class Explained:
             "output_size": self.axis.output_size,
             "terms": [dataclasses.asdict(term) for term in self.terms],
             "overlap": dataclasses.asdict(found) | {"even": found.even, "border": found.border},
-            # One list an input row; for each of the first output rows the tap that joins them, or None.
+            # One list per input row; for each of the first output rows the tap that joins them, or None.
             "taps": [[None if tap < 0 else tap for tap in row] for row in taps(self.axis, TABLED_OUTPUTS).tolist()],
         }
 

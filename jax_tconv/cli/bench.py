@@ -56,7 +56,7 @@ def bench(
 ) -> None:
     """Time one layer on this machine: every method of this library, PyTorch, Flax, Equinox and jax.lax.
 
-    Whose values are wrong is not timed.
+    A contestant whose values are wrong is not timed.
 
     Example: jax-tconv bench --input 64,64 --kernel 4 --stride 2 --padding 1 --channels-in 128 --channels-out 64
 
@@ -145,8 +145,8 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> N
         choices = ", ".join(f"{method} for {op}" for op, method in result.chosen.items())
         console.print(f"jax_tconv's own choice: {choices}.")
     judge = results[0].judge
-    console.print("\nspread: how far the quartiles over the rounds are apart, as a part of the median.")
-    console.print(f"error: the largest difference from the values of {judge}, as a part of the largest of them.")
+    console.print("\nspread: the distance between the quartiles over the rounds, as a fraction of the median.")
+    console.print(f"error: the largest difference from the values of {judge}, as a fraction of the largest of them.")
     if judge != "torch":
         console.print("PyTorch would be the better judge: pip install torch")
     # Once, where it is the same in both modes.

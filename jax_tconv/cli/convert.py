@@ -31,7 +31,7 @@ def convert(
     match: options.Match = "name",
     downcast: options.Downcast = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Convert a PyTorch checkpoint into the variables of a Flax model, and show what became of every tensor.
@@ -46,7 +46,7 @@ def convert(
     """
     state_dict = interop.read(file, entry=entry)
     if not dry_run and not force and os.path.lexists(out):
-        raise ValueError(f"OUT must not be there yet, and {out} is; --force replaces a file")
+        raise ValueError(f"OUT must not exist yet, but {out} does; --force replaces a file")
     target = None if dry_run else out
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)

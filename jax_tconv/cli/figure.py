@@ -32,7 +32,7 @@ def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overl
 
 
 def figure(explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> Any:
-    """The matplotlib figure: two panels an axis, and below them the counts over a pair of axes."""
+    """The matplotlib figure: two panels per axis, and below them the counts over a pair of axes."""
     from matplotlib.figure import Figure
 
     heights = [height for _ in explained for height in (2.2, 0.8)] + ([4.5] if pair else [])

@@ -72,7 +72,7 @@ def _vector_or_matrix(weight: Shape, bias: Shape | None) -> tuple[str, str]:
     if len(weight) == 2:
         if bias is None:
             return "Linear or Embedding", "a weight with two axes and no bias"
-        return "Linear", "a weight with two axes, and a bias of its first one's size"
+        return "Linear", "a weight with two axes, and a bias as long as the first"
     if bias == weight:
         return "LayerNorm, GroupNorm or InstanceNorm", "weight and bias of one size"
     return "RMSNorm or PReLU", "a weight with one axis and no bias"

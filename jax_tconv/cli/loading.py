@@ -78,7 +78,7 @@ def ints(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{option} must be ints with commas between them, such as 1,3,64,64; got {text!r}") from None
+        raise ValueError(f"{option} must be ints separated by commas, such as 1,3,64,64; got {text!r}") from None
 
 
 def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:

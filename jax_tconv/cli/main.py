@@ -39,7 +39,7 @@ def _options(
 
 
 def main() -> None:
-    """Runs the command. What the user can mend is one line on the error stream, and exit code 1."""
+    """Runs the command. What the user can fix is one line on the error stream, and exit code 1."""
     try:
         app()
     except StateDictError as error:

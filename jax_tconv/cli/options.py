@@ -22,7 +22,9 @@ Renames = Annotated[
     list[str],
     typer.Option("--rename", metavar="OLD=NEW", help="Replace a prefix of the tensors' names; as often as needed."),
 ]
-Drops = Annotated[list[str], typer.Option("--drop", metavar="PREFIX", help="Leave out tensors whose names begin so.")]
+Drops = Annotated[
+    list[str], typer.Option("--drop", metavar="PREFIX", help="Leave out tensors whose names begin with this.")
+]
 Inputs = Annotated[
     list[str],
     typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; once for each input."),

@@ -30,7 +30,7 @@ def wiring(axis: Axis, found: Overlap) -> str:
     for number in reaching[: 2 * MAX_INPUTS]:
         lines.append(_line(f"input {number:{last_input}}", ["" if t < 0 else t for t in grid[number]], label, cell))
     if len(reaching) > 2 * MAX_INPUTS:
-        lines.append(f"... and {len(reaching) - 2 * MAX_INPUTS} input rows more")
+        lines.append(f"... and {len(reaching) - 2 * MAX_INPUTS} more input rows")
     counts = found.counts[:n_outputs]
     largest = max(max(counts), 1)
     bars = ["" if count == 0 else BARS[(count * len(BARS) - 1) // largest] * (cell - 1) for count in counts]
