@@ -80,6 +80,7 @@ class _Matching(Generic[Place]):
                 self.rows.append(source.row("unexpected", self.checkpoint.hints.get(name, statistics)))
 
     def _use(self, layer: Layer[Place], torch_name: str) -> list[str]:
+        """The names under which the state dict has a tensor, which then is not unexpected."""
         found = self.checkpoint.find(layer, torch_name)
         self.used.update(found)
         return found
@@ -125,7 +126,8 @@ class _Matching(Generic[Place]):
         if np.array_equal(other.value(), filling.value(), equal_nan=slot.dtype.kind in "fc"):
             note = f"the same array as {other.target.slot.path}"
             return [source.row("shared", note) for source in filling.sources.values()]
-        return filling.rows("ambiguous", f"differs from {other.names[0]}, and the model shares the array")
+        first = next(iter(other.sources.values())).name
+        return filling.rows("ambiguous", f"differs from {first}, and the model shares the array")
 
 
 def _advice(rows: list[Row]) -> str:

@@ -26,7 +26,10 @@ def pair_by_order(checkpoint: Checkpoint, layers: list[Layer[Any]], ordered: boo
     shapes of its tensors, they are paired. If not, or if the model's order is not known (`ordered`), a layer is paired
     only if it fits one layer alone and nothing else fits that one. Others that fit some layer are ambiguous.
     """
-    matched = [_tensors_found(checkpoint, layer) for layer in layers]
+    matched = [
+        [found for name in (*layer.type.torch_names, *layer.type.torch_only) for found in checkpoint.find(layer, name)]
+        for layer in layers
+    ]
     taken = {name for names in matched for name in names}
     unmatched = [layer for layer, names in zip(layers, matched, strict=True) if not names and not layer.problem]
     groups = _candidates({name: s for name, s in checkpoint.sources.items() if name not in taken}, unmatched)
@@ -46,21 +49,9 @@ def pair_by_order(checkpoint: Checkpoint, layers: list[Layer[Any]], ordered: boo
     return dataclasses.replace(checkpoint, sources=sources, rows=(*checkpoint.rows, *rows))
 
 
-def _tensors_found(checkpoint: Checkpoint, layer: Layer[Any]) -> list[str]:
-    """The tensors that the checkpoint has for a layer under the layer's own names."""
-    names = (*layer.type.torch_names, *layer.type.torch_only)
-    return [found for name in names for found in checkpoint.find(layer, name)]
-
-
 def _candidates(sources: Mapping[str, Source], layers: list[Layer[Any]]) -> dict[str, Group]:
-    """The checkpoint's layers with the tensors of some layer of the model by their names, whatever their shapes."""
+    """The checkpoint's layers that have, by their names, the tensors of some layer of the model, in any shape."""
     kinds = {frozenset(name for name, _ in _needed(layer)) for layer in layers}
-    groups = _groups(sources)
-    return {name: group for name, group in groups.items() if any(names <= group.keys() for names in kinds)}
-
-
-def _groups(sources: Mapping[str, Source]) -> dict[str, Group]:
-    """The checkpoint's layers by name: their tensors, in order."""
     groups: dict[str, Group] = {}
     for name, source in sources.items():
         path, _, last = name.rpartition(".")
@@ -68,7 +59,7 @@ def _groups(sources: Mapping[str, Source]) -> dict[str, Group]:
         if any(join(outer, sign) in sources for sign in _WITHIN.get(inner, ())):
             path, last = outer, join(inner, last)
         groups.setdefault(path, {})[last] = source
-    return groups
+    return {name: group for name, group in groups.items() if any(names <= group.keys() for names in kinds)}
 
 
 def _needed(layer: Layer[Any]) -> Tensors:
@@ -106,14 +97,10 @@ def _exchangeable(pairs: Mapping[str, Layer[Any]]) -> dict[str, str]:
         alike.setdefault(_needed(layer), []).append(name)
     problems: dict[str, str] = {}
     for names in alike.values():
-        if len({_rules(pairs[name]) for name in names}) > 1:
+        if len({frozenset(parameter.rule for parameter, _ in pairs[name].parameters()) for name in names}) > 1:
             paths = _listed([pairs[name].path for name in names])
             problems |= dict.fromkeys(names, f"could fill {paths}, which read it differently: say which with rename")
     return problems
-
-
-def _rules(layer: Layer[Any]) -> frozenset[str]:
-    return frozenset(parameter.rule for parameter, _ in layer.parameters())
 
 
 def _paired_if_unique(

@@ -50,9 +50,8 @@ class _Norm:
 
     def problem(self, tensors: Tensors) -> str:
         """Why it cannot be folded; empty if it can."""
-        if self.weight in tensors:
-            return f"{self.weight} is there as well"
-        return misfit(self.kind, [tensors[part] for part in self.parts])
+        found = f"{self.weight} is there as well" if self.weight in tensors else ""
+        return found or misfit(self.kind, [tensors[part] for part in self.parts])
 
     def source(self, tensors: Tensors, origin: Mapping[str, str]) -> Source:
         """The weight, made of them when it is loaded."""

@@ -46,11 +46,6 @@ class Filling(Generic[Place]):
     target: Target[Place]
     sources: Mapping[str, Source]
 
-    @property
-    def names(self) -> list[str]:
-        """The model's names for the tensors."""
-        return [source.name for source in self.sources.values()]
-
     def value(self) -> NDArray[Any]:
         """The array, laid out as Flax has it, in its dtype and in memory of its own."""
         slot, parameter = self.target.slot, self.target.parameter

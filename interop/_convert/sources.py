@@ -38,11 +38,8 @@ class Source:
 
     def row(self, status: str, note: str = "", **target: Any) -> Row:
         """What the report says of it; `target` has Row's fields about the array that it could fill."""
-        shape, dtype = tuple(self.shape), str(self.dtype)
-        return Row(
-            status, self.name, self.parts, source_shape=shape, source_dtype=dtype, exact=not self.how, note=note,
-            **target,
-        )  # fmt: skip
+        target |= {"source_shape": tuple(self.shape), "source_dtype": str(self.dtype)}
+        return Row(status, self.name, self.parts, exact=not self.how, note=note, **target)
 
     def equals(self, other: "Source", axis: int) -> bool:
         """Whether both have the same values, NaN included."""

@@ -97,11 +97,7 @@ def _rebuild(
     return Tensor(storage, dtype, offset, shape, strides, bool(flags.get("conj")), bool(flags.get("neg")))
 
 
-def _rebuild_v1(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor | Unmade:
-    return _rebuild(storage, offset, shape, strides)
-
-
-def _rebuild_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
+def _rebuild_v1_or_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
     return _rebuild(storage, offset, shape, strides, None, *rest[2:3])
 
 
@@ -132,8 +128,8 @@ def _is_size(value: Any) -> bool:
 
 
 _REBUILDS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_v1,
-    "torch._utils._rebuild_tensor_v2": _rebuild_v2,
+    "torch._utils._rebuild_tensor": _rebuild_v1_or_v2,
+    "torch._utils._rebuild_tensor_v2": _rebuild_v1_or_v2,
     "torch._utils._rebuild_tensor_v3": _rebuild_v3,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,

@@ -58,13 +58,8 @@ def _linear_general(layer: Any, shapes: Shapes) -> LayerType:
     rank = len(shapes["kernel"])
     inputs = " ".join(f"i{n}" for n in range(len(axis)))
     outputs = " ".join(f"o{n}" for n in range(rank - len(axis)))
-    return LayerType(
-        "Linear",
-        (
-            Parameter("weight", "kernel", f"({outputs}) ({inputs})", f"{inputs} {outputs}"),
-            Parameter("bias", "bias", f"({outputs})", outputs),
-        ),
-    )
+    weight = Parameter("weight", "kernel", f"({outputs}) ({inputs})", f"{inputs} {outputs}")
+    return LayerType("Linear", (weight, Parameter("bias", "bias", f"({outputs})", outputs)))
 
 
 def _attention(layer: Any, shapes: Shapes) -> LayerType:
@@ -99,14 +94,11 @@ def _lstm(*inputs: str) -> LayerType:
 
 LSTM = _lstm("ii", "if", "ig", "io")
 LSTM_NNX = _lstm("ii", "if_", "ig", "io")
-LSTM_STACKED = LayerType(
-    "LSTMCell",
-    (
-        Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
-        Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
-        Parameter("bias_ih", "dense_h.bias", "c", "c", added="bias_hh"),
-    ),
+_STACKED = (
+    Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
+    Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
 )
+LSTM_STACKED = LayerType("LSTMCell", (*_STACKED, Parameter("bias_ih", "dense_h.bias", "c", "c", added="bias_hh")))
 GRU = LayerType(
     "GRUCell",
     (
@@ -120,12 +112,7 @@ GRU = LayerType(
 )
 # nnx's cell has no bias of its own within the reset gate.
 GRU_STACKED = LayerType(
-    "GRUCell",
-    (
-        Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
-        Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
-        Parameter("bias_ih", "dense_i.bias", "c", "c", added="bias_hh", without=(2, 3)),
-    ),
+    "GRUCell", (*_STACKED, Parameter("bias_ih", "dense_i.bias", "c", "c", added="bias_hh", without=(2, 3)))
 )
 
 _CLASSES: tuple[tuple[LayerType | Callable[[Any, Shapes], LayerType], *tuple[type, ...]], ...] = (
@@ -168,12 +155,6 @@ def after_flatten(layer: LayerType, feature_shape: Shape) -> LayerType:
     if layer is not LINEAR:
         raise UnsupportedLayerError(f"flatten is for Linear and Dense layers, and this is a {layer.name}")
     axes = [f"s{n}" for n in range(len(feature_shape) - 1)]
-    spatial = " ".join(axes)
-    weight = Parameter(
-        "weight",
-        "kernel",
-        f"o (c {spatial})",
-        f"({spatial} c) o",
-        sizes=dict(zip([*axes, "c"], feature_shape, strict=True)),
-    )
+    spatial, sizes = " ".join(axes), dict(zip([*axes, "c"], feature_shape, strict=True))
+    weight = Parameter("weight", "kernel", f"o (c {spatial})", f"({spatial} c) o", sizes=sizes)
     return LayerType("Linear", (weight, _BIAS))

@@ -20,23 +20,21 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Vari
             f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
             "linen_state_dict"
         )
-    places: dict[int, list[tuple[str, ...]]] = {}
-    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]]]] = {}
+    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]], list[tuple[str, ...]]]] = {}
     within: list[tuple[str, ...]] = []
     for path, torch_path, module in _walk(model, (), (), ()):
         if within and path[: len(within[-1])] == within[-1]:
             continue  # a part of the layer before
         within = [path] if is_known(module) else []
         if arrays := _arrays(module):
-            places.setdefault(id(module), []).append(torch_path)
-            found.setdefault(id(module), (module, path, arrays))
+            found.setdefault(id(module), (module, path, arrays, []))[-1].append(torch_path)
     layers = []
-    for key, (module, path, arrays) in found.items():
+    for module, path, arrays, places in found.values():
         slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
-        paths = tuple((dotted(names),) for names in places[key])
-        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[key][0])))
+        paths = tuple((dotted(place),) for place in places)
+        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[0])))
     check_hints(hints, layers)
-    return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
+    return layers, {id(variable): variable for _, _, arrays, _ in found.values() for variable in arrays.values()}
 
 
 def keeps_definition_order(model: nnx.Module) -> bool:

@@ -122,11 +122,11 @@ def _report_faults(results: list[Result]) -> None:
 
 def _as_data(result: Result) -> dict[str, Any]:
     fastest = min(outcome.seconds for outcome in result.outcomes)
-    contestants = []
-    for outcome in _ordered(result):
-        entry = dataclasses.asdict(outcome) | {"name": _label(outcome)}
-        entry["times_fastest"] = outcome.seconds / fastest if outcome.timing else None
-        contestants.append(entry)
+    contestants = [
+        dataclasses.asdict(outcome)
+        | {"name": _label(outcome), "times_fastest": outcome.seconds / fastest if outcome.timing else None}
+        for outcome in _ordered(result)
+    ]
     return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}
 
 

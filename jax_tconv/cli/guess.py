@@ -52,18 +52,15 @@ def _kind(tensors: Mapping[str, Shape], channels: int | None) -> tuple[str, str]
         return "BatchNorm", "running_mean (InstanceNorm with running statistics has it too)"
     hidden = next((name for name in tensors if name.startswith("weight_hh")), None)
     if hidden is not None and len(tensors[hidden]) == 2:
-        return _recurrent(hidden, *tensors[hidden])
+        rows, columns = tensors[hidden]
+        kind = {4 * columns: "LSTM", 3 * columns: "GRU", columns: "RNN"}.get(rows, "a recurrent layer")
+        return kind, f"{hidden} has {rows} rows and {columns} columns"
     if "weight" not in tensors:
         return "arrays of its own", "no weight"
     weight, bias = tensors["weight"], tensors.get("bias")
     if len(weight) < 3:
         return _vector_or_matrix(weight, bias)
     return _convolution(weight, bias, channels)
-
-
-def _recurrent(name: str, rows: int, columns: int) -> tuple[str, str]:
-    kind = {4 * columns: "LSTM", 3 * columns: "GRU", columns: "RNN"}.get(rows, "a recurrent layer")
-    return kind, f"{name} has {rows} rows and {columns} columns"
 
 
 def _vector_or_matrix(weight: Shape, bias: Shape | None) -> tuple[str, str]:

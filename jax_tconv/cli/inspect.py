@@ -4,13 +4,15 @@ import dataclasses
 import math
 from collections import Counter
 
+from rich.filesize import decimal
+
 from jax_tconv import interop
 from jax_tconv.interop._convert.parametrizations import fold
 from jax_tconv.interop._tables import text_table
 
 from . import options
 from .guess import Guess, guess_layers
-from .output import show, show_json, size
+from .output import show, show_json
 
 
 def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
@@ -39,7 +41,7 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
         return
     values = sum(math.prod(tensor.shape) for tensor in tensors.values())
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
-    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {size(nbytes)}")
+    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {decimal(nbytes)}")
     show(_table(layers))
     for name, hint in hints.items():
         show(f"{name}: {hint}")

@@ -46,12 +46,7 @@ def _find_factory(argument: str, text: str) -> Any:
 
 
 def conversion(
-    rename: Sequence[str],
-    drop: Sequence[str],
-    match: str,
-    flatten: Sequence[str],
-    layout: Sequence[str],
-    downcast: bool,
+    rename: list[str], drop: list[str], match: str, flatten: list[str], layout: list[str], downcast: bool
 ) -> dict[str, Any]:
     """The options of a conversion as the arguments that `interop.load_state_dict` and `linen_variables` take."""
     renames = _pairs(rename, "--rename must be OLD=NEW, two prefixes, of which either may be empty")
@@ -65,7 +60,7 @@ def conversion(
     }
 
 
-def _pairs(texts: Sequence[str], form: str) -> dict[str, str]:
+def _pairs(texts: list[str], form: str) -> dict[str, str]:
     """`name=value` texts as a dict; ValueError, with the form that they must have, for any other text."""
     for text in texts:
         if "=" not in text:

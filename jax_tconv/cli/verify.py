@@ -24,9 +24,7 @@ def verify(
     model: options.Model,
     inputs: Annotated[
         list[str],
-        typer.Option(
-            "--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch, such as 1,3,64,64; repeat."
-        ),
+        typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch: 1,3,64,64; repeatable."),
     ],
     entry: options.Entry = None,
     rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
