@@ -62,7 +62,7 @@ def torch_tensor(name: str, array: NDArray[Any]) -> Any:
         raise TypeError(f"{name} is {array.dtype.name}, which torch has no type for")
     if array.dtype.isbuiltin == 1:
         return torch.from_numpy(array)
-    same_size = np.int16 if array.dtype.itemsize == 2 else np.uint8  # torch takes none of ml_dtypes' arrays
+    same_size = np.int16 if array.dtype.itemsize == 2 else np.uint8  # torch does not take arrays of ml_dtypes
     return torch.from_numpy(array.view(same_size)).view(getattr(torch, array.dtype.name))
 
 
@@ -79,5 +79,5 @@ def _torch_to_numpy(torch: Any, name: str, tensor: Any) -> NDArray[Any]:
         raise TypeError(f"{name} is {dtype}, which numpy has no type for; pass it converted with .to(...)")
     if DTYPES[dtype].isbuiltin == 1:
         return tensor.numpy()
-    same_size = torch.int16 if tensor.dtype.itemsize == 2 else torch.uint8  # torch makes none of ml_dtypes' arrays
+    same_size = torch.int16 if tensor.dtype.itemsize == 2 else torch.uint8  # torch does not make arrays of ml_dtypes
     return tensor.view(same_size).numpy().view(DTYPES[dtype])

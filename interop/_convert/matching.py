@@ -21,7 +21,7 @@ STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses n
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The arguments of these names, which `load_state_dict` and `linen_variables` share; what is unusable raises."""
+    """The arguments of `load_state_dict` and `linen_variables` that say which tensor fills which array, checked."""
 
     rename: Rename
     match: Match
@@ -80,7 +80,7 @@ class _Matching(Generic[Place]):
                 self.rows.append(source.row("unexpected", self.checkpoint.hints.get(name, statistics)))
 
     def _use(self, layer: Layer[Place], torch_name: str) -> list[str]:
-        """The names under which the state dict has a tensor, which then is not unexpected."""
+        """The names under which the state dict has a tensor, now counted as used."""
         found = self.checkpoint.find(layer, torch_name)
         self.used.update(found)
         return found
@@ -109,7 +109,7 @@ class _Matching(Generic[Place]):
             yield from self._repeated(target, names[0], name)
 
     def _repeated(self, target: Target[Place], first: str, name: str) -> Iterator[Row]:
-        """Another name of a shared layer: the same values again, which the rows tell once, or a fault."""
+        """Another name of a shared layer: the same values again, which is reported once, or a fault."""
         source = self.checkpoint.sources[name]
         if not source.equals(self.checkpoint.sources[first], target.layer.type.spectral_axis):
             note = f"differs from {first}, and the model shares the layer"
@@ -118,7 +118,7 @@ class _Matching(Generic[Place]):
             self.rows.append(source.row("shared", f"the same layer as {first}"))
 
     def _placed(self, filling: Filling[Place]) -> list[Row]:
-        """The rows about a filling, which counts unless another one has filled the array already."""
+        """The rows about a filling, which is kept unless the array, shared by two layers, is filled already."""
         slot = filling.target.slot
         other = self.fillings.setdefault(slot.place, filling)
         if other is filling:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# torch.nn.utils.parametrizations.spectral_norm; only a vector, which it divides by its norm, needs it here.
+# As in torch.nn.utils.parametrizations.spectral_norm; needed here only for a vector, which is divided by its norm.
 SPECTRAL_EPSILON = 1e-12
 
 
@@ -34,7 +34,7 @@ def weight_norm(g: Array, v: Array) -> Array:
 def spectral_norm(weight: Array, u: Array | None = None, v: Array | None = None, *, axis: int = 0) -> Array:
     """`weight / (u^T M v)`, with `M` the weight as a matrix whose rows run along `axis`, as torch evaluates it.
 
-    Where the vectors fit one other axis alone, that one is taken; SpectralShapeError where they fit several others.
+    If the vectors fit only one other axis, that one is taken; SpectralShapeError if they fit several others.
     """
     matrix = weight.astype(np.float64)
     if u is None or v is None:

@@ -20,11 +20,11 @@ _ORDER_LOST = " (a model from nnx.eval_shape, clone or jit has lost its order)"
 
 
 def pair_by_order(checkpoint: Checkpoint, layers: list[Layer[Any]], ordered: bool) -> Checkpoint:
-    """The checkpoint with the layers that no name matches renamed as the model's layers that they fit.
+    """The checkpoint, with layers that match no name in the model renamed to the model's layers that they fit.
 
-    The layers that are left on both sides are gone through in order. If each fits its partner, in the names and the
+    The remaining layers of both are compared in order. If each fits its partner, in the names and the
     shapes of its tensors, they are paired. If not, or if the model's order is not known (`ordered`), a layer is paired
-    only if it fits one layer alone and nothing else fits that one. Others that fit some layer are ambiguous.
+    only if each is the only one that fits the other. Others that fit some layer are ambiguous.
     """
     matched = [
         [found for name in (*layer.type.torch_names, *layer.type.torch_only) for found in checkpoint.find(layer, name)]
@@ -106,7 +106,7 @@ def _exchangeable(pairs: Mapping[str, Layer[Any]]) -> dict[str, str]:
 def _paired_if_unique(
     groups: Mapping[str, Group], layers: list[Layer[Any]], lost: str
 ) -> tuple[dict[str, Layer[Any]], dict[str, str]]:
-    """As `_paired`, without a look at the order; `lost` says why, if that is not because the layers do not fit."""
+    """As `_paired`, but regardless of the order; `lost` is what to add to a problem if the order is not known."""
     needing: dict[Tensors, list[Layer[Any]]] = {}
     for layer in layers:
         needing.setdefault(_needed(layer), []).append(layer)
@@ -123,6 +123,6 @@ def _paired_if_unique(
 
 
 def _listed(paths: list[str]) -> str:
-    """The first few."""
+    """The first few paths, in words."""
     words = [repr(path) for path in paths[:3]]
     return " or ".join(words) + (f" or {len(paths) - 3} others" if len(paths) > 3 else "")

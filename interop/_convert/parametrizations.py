@@ -22,7 +22,7 @@ _HALVES = ("weight_g", "weight_v", "weight_orig", "weight_u")
 
 @dataclasses.dataclass(frozen=True)
 class _Form:
-    """How torch names a norm's tensors: their endings, and one that a tensor of some other form has."""
+    """How torch names a norm's tensors: their endings, and the ending of a tensor that only another form has."""
 
     kind: str
     endings: tuple[str, ...]
@@ -54,7 +54,7 @@ class _Norm:
         return found or misfit(self.kind, [tensors[part] for part in self.parts])
 
     def source(self, tensors: Tensors, origin: Mapping[str, str]) -> Source:
-        """The weight, made of them when it is loaded."""
+        """The weight, which is computed when it is loaded."""
         arrays = [tensors[part] for part in self.parts]
         parts = tuple(origin[part] for part in self.parts)
         if self.kind == "weight norm":

@@ -15,7 +15,7 @@ from .norms import SpectralShapeError
 from .report import FAULTS, TOLERATED, Report, Row, StateDictError
 from .sources import Source
 
-# Bytes from which on a conversion takes seconds.
+# A conversion of more bytes takes seconds.
 LARGE = 2**28
 
 
@@ -66,7 +66,7 @@ class Filling(Generic[Place]):
         return []
 
     def rows(self, status: str, note: str) -> list[Row]:
-        """The same fault of each tensor."""
+        """The same fault for each tensor."""
         return [source.row(status, note, **self.target.row_fields()) for source in self.sources.values()]
 
     def loaded_row(self) -> Row:

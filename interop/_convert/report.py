@@ -8,7 +8,7 @@ from .._tables import text_table
 
 Shape = tuple[int, ...]
 
-# What can be wrong, and what to say about it, in the order in which it is told.
+# What can be wrong, and how to say it, in the order of the messages.
 FAULTS = {
     "unsupported": "layers whose type has no rule",
     "misshapen": "tensors of the wrong shape",
@@ -27,15 +27,15 @@ class Row:
     """One tensor and the array it fills, or why it fills none.
 
     Attributes:
-      status: "loaded"; "shared", for the same values under another name; "dropped", for what Flax has no use for or
-        `rename` gives None for; or a fault: "unsupported", "misshapen", "ambiguous", "inexpressible", "downcast",
+      status: "loaded"; "shared", for the same values under another name; "dropped", if Flax has no use for it or
+        `rename` gives None; or a fault: "unsupported", "misshapen", "ambiguous", "inexpressible", "downcast",
         "missing", "unexpected".
       name: the torch name of the tensor in the model's terms, after renaming.
       source: its names in the checkpoint, several if it was folded or summed; empty if it is missing.
       target: the Flax array's path; None if there is none.
       source_shape, target_shape, source_dtype, target_dtype: None where there is no tensor or no array.
       needed_shape: the shape that the tensor must have to fill the array.
-      transform: how the one becomes the other, layouts in einops' notation.
+      transform: how the tensor becomes the array, with layouts in einops notation.
       exact: whether exporting gives back the tensor bit for bit under its own name; a folded or summed one comes back
         in plain form.
       note: the reason, or what to do.
@@ -70,7 +70,7 @@ class Report:
 
     Attributes:
       rows: one for each tensor and the array that it fills, in the model's order, then what is left over.
-      advice: what else there is to say, such as a prefix that all names have.
+      advice: anything else to say, such as a prefix that all names have.
 
     Example:
       >>> import numpy as np
@@ -111,7 +111,7 @@ class Report:
         return [dataclasses.asdict(row) for row in self.rows]
 
     def faults(self) -> str:
-        """All that is wrong, a paragraph for each kind; empty if nothing is."""
+        """Everything that is wrong, one paragraph per kind; empty if nothing is."""
         lines = [self.advice] if self.advice else []
         for status, words in FAULTS.items():
             items = list(dict.fromkeys(_fault(row) for row in self.with_status(status)))
@@ -132,7 +132,7 @@ class Report:
 
 
 class StateDictError(ValueError):
-    """A state dict that does not fit the model: the message lists all that is wrong, `report` has every tensor."""
+    """A state dict that does not fit the model: the message lists all faults, and `report` has every tensor."""
 
     def __init__(self, report: Report, consequence: str = "the model is left unchanged"):
         super().__init__(f"the state dict does not fit the model ({consequence})\n{report.faults()}")
@@ -148,7 +148,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _fault(row: Row) -> str:
-    """What is wrong with one row, in a line."""
+    """What is wrong with one row, in one line."""
     words = row.name or row.target or "the model itself"
     if row.status == "misshapen":
         words += f" {row.source_shape}, where the model needs {row.needed_shape}"

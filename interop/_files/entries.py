@@ -14,7 +14,7 @@ Leaf: TypeAlias = Tensor | NDArray[Any]
 
 _DEEPEST = 8
 _MOST_CHOICES = 6
-_LONGEST_LIST = 1000  # of models; longer ones are histories and the like
+_LONGEST_LIST = 1000  # longer ones hold no models, but histories and the like
 
 # What torch pickles other tensors as, and what to do about them.
 _OTHER_TENSORS = {
@@ -29,7 +29,7 @@ _OTHER_TENSORS = {
 
 
 def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
-    """`content`, or its entry, if that is a dict of tensors; Refused, with the entries that are, if not."""
+    """`content`, or its entry, if that is a dict of tensors; if not, Refused, naming the entries that are."""
     if entry is not None:
         content = _at(content, entry)
     if isinstance(content, dict) and all(map(_is_tensor, content.values())):
@@ -88,7 +88,7 @@ def _named(content: dict[Any, Leaf]) -> dict[str, Leaf]:
 
 
 def _at(content: Any, entry: str) -> Any:
-    """What is at a dotted path of keys. Keys may have dots themselves: the longest one that fits is taken."""
+    """What is at a dotted path of keys. Keys may contain dots themselves: the longest one that fits is taken."""
     found = _find(content, entry)
     if found is None:
         choices = _dicts_of_tensors(content)

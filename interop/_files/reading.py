@@ -17,7 +17,7 @@ from .torch_tensors import Tensor
 
 Reader: TypeAlias = Callable[[Path], Any]
 
-# How much larger than its file a checkpoint's tensors may be: torch saves an expanded or a shared tensor's bytes once.
+# How much larger than its file a checkpoint's tensors may be: torch saves what is expanded or shared once.
 _MOST_EXPANDED = 32
 _ALWAYS_ALLOWED = 256 * 2**20
 

@@ -71,7 +71,7 @@ def read_legacy(path: Path) -> Any:
 
 
 def _check_preamble(file: BytesIO) -> None:
-    """Reads the three pickles that come first: the magic number, the version, and how the machine keeps numbers."""
+    """Reads the three pickles that come first: the magic number, the version and the byte order."""
     if unpickle(file, {}) != LEGACY_MAGIC:
         raise Refused("is a pickle, but not one of torch.save")
     if unpickle(file, {}) != _LEGACY_PROTOCOL:
@@ -81,7 +81,7 @@ def _check_preamble(file: BytesIO) -> None:
 
 
 def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
-    """Says that the storage's number of elements and its bytes begin at `start`; where they end."""
+    """Places a storage whose number of elements, and then its bytes, begin at `start`; returns where they end."""
     if not isinstance(storage, Storage):
         raise Refused(f"holds a {plain(storage.name)}, whose size is unknown here; load and save it with torch")
     numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
@@ -93,7 +93,7 @@ def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
 
 
 class _Bounded(FileIO):
-    """A file of which `zipfile` cannot make more objects than memory holds: it reads an archive's directory at once."""
+    """A file that refuses large reads: `zipfile` reads a directory at once, and makes an object of each entry."""
 
     def read(self, size: int | None = -1, /) -> Any:
         if size is None or size < 0:
@@ -138,7 +138,7 @@ def _root(names: list[str]) -> str:
 
 
 def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
-    """An entry's bytes, uncompressed as they are."""
+    """An entry's bytes, which are not compressed."""
     header = raw[entry.header_offset : entry.header_offset + _LOCAL_HEADER.size].tobytes()
     magic, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     named = entry.header_offset + _LOCAL_HEADER.size
@@ -153,7 +153,7 @@ def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
 
 
 def _storage(identity: Any, length: int, storages: dict[str, Storage | Unmade]) -> tuple[Storage | Unmade, str, Any]:
-    """The storage that a persistent id of so many parts describes, its key, and the id's last part."""
+    """The storage that a persistent id with `length` parts describes, its key, and the id's last part."""
     if not isinstance(identity, tuple) or len(identity) != length or identity[0] != "storage":
         raise Refused("is broken: its pickle refers to something other than a storage")
     _, kind, key, _, numel, *_ = identity

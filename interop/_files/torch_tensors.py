@@ -44,11 +44,11 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """The size of the tensor written out, which for an expanded one is more than it takes in the file."""
+        """The size of the tensor when written out: for an expanded one, more than it takes in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def array(self) -> NDArray[Any]:
-        """The tensor as a view of the file, if its place there allows one."""
+        """The tensor as a view of the file, if its alignment there allows one."""
         if self.storage.raw is None:
             raise Refused("is broken: the bytes of one of its storages are missing")
         size = self.dtype.itemsize
@@ -124,7 +124,7 @@ def _rebuild_from_type(function: Any, cls: Any, arguments: Any, *_: Any) -> Any:
 
 
 def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**48  # checked before any product: Python's ints have no end
+    return type(value) is int and 0 <= value < 2**48  # checked before any product: Python's ints are unlimited
 
 
 _REBUILDS: dict[str, Callable[..., Any]] = {

@@ -36,7 +36,7 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     Raises:
       CheckpointError (a ValueError): another suffix, or no such folder.
       ImportError: torch is needed, and not installed.
-      TypeError: a name is not a string, or a value is not an array or has a dtype that the format lacks.
+      TypeError: a name is not a string, a value is not an array, or the format lacks its dtype. Nothing is written.
 
     Example:
       >>> import jax.numpy as jnp
@@ -66,7 +66,7 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
     """Writes an Orbax checkpoint of Flax variables: a folder, which appears under its name only when it is whole.
 
     Args:
-      path: the folder, which must not be there yet. A process that is killed may leave one with
+      path: the folder, which must not exist yet. A process that is killed may leave one with
         `orbax-checkpoint-tmp` in its name, to be deleted.
       variables: a pytree of arrays: what a linen module's `apply` takes, or `nnx.state(model)`.
 
@@ -139,7 +139,7 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         mode = (path if path.exists() else temporary).stat().st_mode
         yield temporary
-        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that nobody else may read
+        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that only their owner may read
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

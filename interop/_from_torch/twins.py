@@ -192,7 +192,7 @@ def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
 
 
 def _dropout(shared_axes: int = 0) -> Build:
-    """Dropout of single numbers, or of whole maps with so many spatial axes."""
+    """Dropout of single numbers, or of whole maps with that many spatial axes."""
     axes = tuple(range(1, 1 + shared_axes))
     return lambda m, site: nnx.Dropout(m.p, broadcast_dims=axes, deterministic=not m.training, rngs=site.rngs)
 

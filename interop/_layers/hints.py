@@ -9,7 +9,7 @@ from .layouts import Shape
 
 @dataclasses.dataclass(frozen=True)
 class Hints:
-    """What the caller knows and the model does not tell.
+    """What the caller knows and the model does not say.
 
     Attributes:
       flatten: for a layer that takes a flattened feature map, by its name, the map's shape `(*spatial, channels)`.

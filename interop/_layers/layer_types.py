@@ -45,7 +45,7 @@ FLAX_KERNELS = {
 
 
 def _flax_conv_transpose(layer: Any, shapes: Shapes) -> LayerType:
-    """Flax's own: it applies the kernel backwards, or, with `transpose_kernel`, as the gradient of a convolution."""
+    """Flax's own, which applies the kernel backwards, or with `transpose_kernel` as the gradient of a convolution."""
     hint = "Flax's ConvTranspose has no groups; jax_tconv's has feature_group_count"
     return LayerType("ConvTranspose", (FLAX_KERNELS[layer.transpose_kernel], _BIAS), spectral_axis=1, hint=hint)
 

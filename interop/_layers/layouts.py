@@ -37,7 +37,7 @@ class Parameter:
       added: another torch tensor of that layout, whose same part is added: torch has two biases where Flax has one.
       without: the part of `added` that Flax has no place for, and that must be zero.
       reverse: whether Flax keeps the spatial axes, the first ones of its array, backwards.
-      sizes: of axes that neither shape tells.
+      sizes: the sizes of axes that follow from neither shape.
     """
 
     torch_name: str
@@ -115,7 +115,7 @@ class LayerType:
       parameters: the arrays, in the order in which torch lists its tensors.
       torch_only: names that PyTorch keeps for it and Flax has no use for.
       spectral_axis: which axis of the weight torch's spectral norm takes for the rows of a matrix.
-      hint: what to do where a tensor has a shape that the Flax layer cannot have.
+      hint: what to do if a tensor has a shape that the Flax layer cannot have.
     """
 
     name: str

@@ -23,11 +23,11 @@ Place: TypeAlias = tuple[str, ...]
 
 
 class Paths:
-    """The modules of a linen module as they are called, what torch calls each of them, and in which order."""
+    """The modules that a linen module calls, in order, and what torch calls each of them."""
 
     def __init__(self) -> None:
         self.modules: dict[Place, nn.Module] = {}
-        # For each path the places that torch has for it, and for each place its spellings, linen's own first.
+        # For each path its places in torch, and for each place its spellings, linen's own first.
         self._spelled: dict[Place, tuple[tuple[Place, ...], ...]] = {}
         self._ranks: dict[Place, tuple[int, ...]] = {}
 
@@ -45,7 +45,7 @@ class Paths:
             places = [tuple(dict.fromkeys(((*names[0], path[-1]), (*names[-1], *last)))) for names in above]
             places += [((*names[-1], other),) for names in above for other in aliases]
             self._spelled[path] = tuple(places)
-            # What `setup` does not define comes in the order of the calls.
+            # What `setup` does not define is in the order of the calls.
             self._ranks[path] = rank or (len(attributes), len(self.modules))
         if isinstance(module, nn.RNN):
             self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self._places(path))
@@ -108,7 +108,7 @@ def find_layers(
 
 
 def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Place, Any], Paths]:
-    """The shapes of the module's variables, and what it calls."""
+    """The shapes of the module's variables, and the modules that it calls."""
     called = Paths()
 
     def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
@@ -133,7 +133,7 @@ def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
 
 
 def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:
-    """What `module.init` makes; `abstract`, only its shapes and dtypes, without computing anything."""
+    """What `module.init` makes; if `abstract`, only its shapes and dtypes, without computing anything."""
     arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
 
     def variables(arrays: Mapping[int, Any]) -> Any:

@@ -41,7 +41,7 @@ def keeps_definition_order(model: nnx.Module) -> bool:
     """Whether the layers come in the order in which the model's code defines them.
 
     What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
-    sorted by name, those of nnx's own among them.
+    sorted by name, including nnx's own.
     """
     modules = [module for _, _, module in _walk(model, (), (), ())]
     named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
@@ -59,7 +59,7 @@ def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
 def _walk(
     node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
-    """Every module at every place where the model has it, in order of definition: its paths in Flax and in torch."""
+    """Every module, at every place in the model, in order of definition: its path in Flax, in torch, and itself."""
     if id(node) in above:
         return
     if isinstance(node, nnx.Module):
@@ -89,7 +89,7 @@ def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
 
 
 def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
-    """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
+    """The torch path of a child: torch has no name for the list in which an nnx.Sequential keeps its items."""
     if isinstance(node, nnx.Sequential) and key == "layers":
         return torch_path
     return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))

@@ -22,8 +22,8 @@ class Run:
     """One run of a model.
 
     Attributes:
-      calls: for each layer that was called, in the order in which they finished: its names, then input and output of
-        each call, the first array of each.
+      calls: by a layer's names, in the order in which the layers finished: for each call, the first array of its
+        input and of its output.
       output: the model's output.
       error: what it raised, if anything.
     """
@@ -78,7 +78,7 @@ def run_nnx(model: nnx.Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any
     with _observed({type(module) for _, module in nnx.iter_modules(model, graph=True)}, names, run):
         try:
             run.output = _as_arrays(model(*inputs, **kwargs))
-        except Exception as error:  # what went well so far tells where to look
+        except Exception as error:  # what went well until then shows where to look
             run.error = error
     return run
 
@@ -149,7 +149,7 @@ def _with_bases(classes: set[type]) -> set[type]:
 
 
 def _main_output(module: Any, result: Any) -> Any:
-    """What torch's layer returns first: a recurrent cell's state, which Flax's returns after its carry."""
+    """What torch's layer returns first, such as a recurrent cell's state, which Flax's returns after its carry."""
     cells = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
     return result[1] if isinstance(module, cells) and isinstance(result, tuple) else result
 
@@ -162,7 +162,7 @@ def _names(modules: Any) -> dict[int, tuple[str, ...]]:
 
 
 def _described(module: Any) -> str:
-    """torch's own one-line description of a layer; the class alone of one that holds others."""
+    """torch's own one-line description of a layer, or only the class of one that holds others."""
     return repr(module) if not list(module.children()) else type(module).__name__
 
 

@@ -106,15 +106,15 @@ def _compared(theirs: Run, ours: Run, rename: Rename, tolerance: float) -> Verif
         ]
         if compared:
             layers.append(max(compared, key=lambda layer: layer.relative))
-    outputs = []
-    if ours.error is None:
-        for a, b in zip(theirs.output, ours.output, strict=False):
-            outputs.append(_layer("", "", "", (None, a), (None, b), tolerance))
+    flax_output = [] if ours.error else ours.output
+    outputs = [
+        _layer("", "", "", (None, a), (None, b), tolerance) for a, b in zip(theirs.output, flax_output, strict=False)
+    ]
     return Verification(tuple(layers), tuple(outputs), tolerance, ours.error)
 
 
 def _flax_name(name: str, rename: Rename, wanted: Set[str]) -> str | None:
-    """What the Flax model calls a module: what it calls a tensor of it, without the tensor's own name."""
+    """What the Flax model calls a module: what it calls one of its tensors, without the tensor's own name."""
     weight = f"{name}.weight"
     new = new_names([weight], rename, wanted)[weight]
     return new.removesuffix(".weight") if new is not None and new in wanted else None
@@ -133,7 +133,7 @@ def _layer(name: str, torch_layer: str, flax_layer: str, a: Any, b: Any, toleran
 
 
 def _as_flax(array: Array, shape: Shape) -> Array:
-    """A torch array with its channels last; as it is if only so it has the shape, or if it has no spatial axes."""
+    """A torch array with its channels last, or as it is if only that has the shape or if it has no spatial axes."""
     moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
     return array if array.shape == shape and moved.shape != shape else moved
 
@@ -154,6 +154,6 @@ def _difference(a: Array, b: Array) -> tuple[float, float]:
 
 
 def channels_last(value: Any) -> Array:
-    """An input as Flax takes it: of three axes or more, the second moved last, unless it holds ints, which index."""
+    """An input as Flax takes it: of three axes or more, the second is moved last, except in ints, which are indices."""
     array = to_numpy("inputs", value)
     return np.moveaxis(array, 1, -1) if array.ndim > 2 and array.dtype.kind not in "iub" else array

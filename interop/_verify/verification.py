@@ -14,7 +14,7 @@ class LayerDifference:
     Attributes:
       name: its name in torch; empty for the model's output.
       torch_layer, flax_layer: what it is in each.
-      torch_shape, flax_shape: of its output.
+      torch_shape, flax_shape: the shapes of its output.
       difference: the largest difference of two outputs; infinite if they have different shapes.
       relative: that, as a fraction of torch's largest output.
       input_relative: the same for its input; None if that has no array.

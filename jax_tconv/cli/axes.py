@@ -8,13 +8,13 @@ from jax_tconv._call.geometry import Axis, Geometry
 from .overlap import Overlap, overlap, taps
 
 FORMULA = "out = (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1"
-# Of the table of taps, which `as_data` cuts off: enough to see the pattern.
+# How much of the table of taps `as_data` has: enough to see the pattern.
 TABLED_OUTPUTS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One summand of the output size: as in the formula, in this layer's numbers, its value, and what it stands for."""
+    """One term of the output size: as in the formula, in this layer's numbers, its value, and what it means."""
 
     name: str
     numbers: str
@@ -24,7 +24,7 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Explained:
-    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which of `ndim`."""
+    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which, out of `ndim`."""
 
     numbers: tuple[int, ...]
     ndim: int
@@ -34,7 +34,7 @@ class Explained:
 
     @property
     def place(self) -> str:
-        """Where that is, to follow a heading: " on axis 0", or nothing where there is one axis only."""
+        """Where that is, to follow a heading: " on axis 0", or nothing if there is only one axis."""
         if self.ndim == 1:
             return ""
         if len(self.numbers) == self.ndim:
@@ -55,11 +55,11 @@ class Explained:
 
 
 def explain_axes(geometry: Geometry) -> list[Explained]:
-    """The axes of a layer, in order of the first of those that are alike."""
+    """The axes of a layer, those that are alike taken together, in order of their first ones."""
     alike: dict[Axis, list[int]] = {}
     for number, axis in enumerate(geometry.axes):
         alike.setdefault(axis, []).append(number)
-    # The difference of both paddings is the output padding, also where an output size was asked for in its place.
+    # The two paddings differ by the output padding, even if an output size was given instead.
     extra = [low - high for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
     return [
         Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
@@ -80,7 +80,7 @@ def terms(axis: Axis, output_padding: int) -> list[Term]:
 
 
 def last_two(explained: list[Explained]) -> tuple[Overlap, Overlap] | None:
-    """The overlaps of the last two axes, which are an image's rows and columns; None where there is one axis only."""
+    """The overlaps of the last two axes, which are an image's rows and columns; None if there is only one axis."""
     by_number = {number: one.overlap for one in explained for number in one.numbers}
     ndim = len(by_number)
     return (by_number[ndim - 2], by_number[ndim - 1]) if ndim > 1 else None

@@ -22,7 +22,7 @@ from .output import show_json
 
 TITLES = {"forward": "The output", "training": "The output and both gradients"}
 BOTH = "both"
-# PyTorch, which judges, has no more.
+# PyTorch, which is the judge, has no more.
 MAX_DIMS = 3
 # The parameters of `bench` that describe a layer.
 WINDOW_OPTIONS = ("kernel", "stride", "padding", "output_padding", "dilation")
@@ -86,7 +86,7 @@ def bench(
 
 
 def _published(name: str, context: typer.Context) -> layers.Layer:
-    """The layer of that name; ValueError if the command line describes one besides."""
+    """The layer of that name; ValueError if the command line also describes one."""
     sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
     if any(source is not None and source.name == "COMMANDLINE" for source in sources.values()):
         raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
@@ -149,7 +149,7 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> N
     console.print(f"error: the largest difference from the values of {judge}, as a fraction of the largest of them.")
     if judge != "torch":
         console.print("PyTorch would be the better judge: pip install torch")
-    # Once, where it is the same in both modes.
+    # Each reason once, even if both modes have it.
     reasons = dict.fromkeys(
         f"{_label(outcome)} {'left out' if outcome.status == 'not applicable' else outcome.status}: {outcome.reason}"
         for result in results
@@ -184,5 +184,5 @@ def _ordered(result: Result) -> list[Outcome]:
 
 
 def _label(outcome: Outcome) -> str:
-    """What the benchmark calls "ours" a user knows by its name."""
+    """The contestant's name; what the benchmark calls "ours" users know as jax_tconv."""
     return outcome.name.replace("ours", "jax_tconv", 1) if outcome.family == "ours" else outcome.name

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-# Texts, since each is an int or a list of them.
+# Text, since each is an int or a list of ints.
 Input = Annotated[str, typer.Option("--input", help="Spatial size of the input, such as 32, or 32,24 for two axes.")]
 Kernel = Annotated[str, typer.Option(help="Kernel size; here and below, one int for all axes or one per axis: 4,4.")]
 Stride = Annotated[str, typer.Option(help="Stride.")]
@@ -19,7 +19,7 @@ Dims = Annotated[
     int | None, typer.Option(min=1, help="Spatial axes; if left out, as many as the longest list has, else 2.")
 ]
 
-# What most layers are, where nothing says how many axes there are.
+# What most layers have, if nothing says how many axes there are.
 DEFAULT_DIMS = 2
 
 

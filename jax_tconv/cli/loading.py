@@ -90,7 +90,7 @@ def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
 
 
 def random_arrays(inputs: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:
-    """Normal values of these shapes, the same ones every time; zeros for ints, which index."""
+    """Normal values of these shapes, the same ones every time; zeros for ints, which are indices."""
     generator = np.random.default_rng(0)
     return [
         generator.standard_normal(x.shape).astype(x.dtype) if x.dtype.kind in "fc" else np.zeros(x.shape, x.dtype)

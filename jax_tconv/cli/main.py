@@ -51,6 +51,6 @@ def main() -> None:
 
 
 def fail(message: str) -> None:
-    """Says so, and ends."""
+    """Prints the error, and exits."""
     print(f"jax-tconv: error: {message}", file=sys.stderr)
     sys.exit(1)

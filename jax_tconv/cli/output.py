@@ -11,7 +11,7 @@ def show(text: str) -> None:
 
 
 def show_json(document: Any) -> None:
-    """Prints one JSON document; infinity and NaN, for which JSON has no words, as null."""
+    """Prints one JSON document; infinity and NaN, which JSON does not have, as null."""
     print(json.dumps(_finite(document), indent=1, allow_nan=False))
 
 

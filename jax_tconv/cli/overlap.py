@@ -17,11 +17,11 @@ from jax_tconv._methods.residues import meetings
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """One axis: how many input rows each output row is a sum of.
+    """One axis: how many input rows add up to each output row.
 
-    `counts` has one for each output row. `pattern` is what they repeat away from the border, from an output row whose
-    number is a multiple of the stride on. `even_kernels` are the kernel sizes nearest to this one (itself, if it is
-    even) whose pattern is even.
+    `counts` has one number per output row. `pattern` is what they repeat away from the border, beginning at an output
+    row whose number is a multiple of the stride. `even_kernels` are the kernel sizes nearest to this one (itself, if
+    it is even) whose pattern is even.
     """
 
     counts: tuple[int, ...]
@@ -49,7 +49,7 @@ def overlap(axis: Axis) -> Overlap:
     for residue, together in enumerate(met):
         rows = counts[residue :: axis.stride]
         for _, shift in together:
-            # Only those of the input rows that exist.
+            # Only the input rows that exist.
             rows[max(0, -shift) : max(0, axis.input_size - shift)] += 1
     pattern = tuple(map(len, met))
     evens = _even_kernels(axis)
@@ -76,7 +76,7 @@ def taps(axis: Axis, n_outputs: int) -> np.ndarray:
 
 
 def _even_kernels(axis: Axis) -> tuple[int, ...]:
-    """The sizes up to and from this one on that are even: multiples of the stride, if the taps reach every phase."""
+    """The nearest even sizes below and above: multiples of the stride, if the taps reach every phase."""
     if math.gcd(axis.stride, axis.dilation) > 1:
         return ()
     below = axis.kernel_size // axis.stride * axis.stride

@@ -71,7 +71,7 @@ def verify(
 
 
 def _load(module: Any, state_dict: Any) -> None:
-    """Fills the torch module, whose own names may lack the prefix of a wrapper."""
+    """Fills the torch module, whose names may lack the prefix of a wrapper."""
     tensors = interop.to_torch(state_dict)
     names = new_names(tensors, None, module.state_dict())
     try:
