@@ -48,9 +48,9 @@ class _Norm:
     parts: tuple[str, ...]
     kind: str
 
-    def problem(self, tensors: Tensors) -> str:
-        """Why it cannot be folded; empty if it can."""
-        found = f"{self.weight} is there as well" if self.weight in tensors else ""
+    def problem(self, tensors: Tensors, names: Collection[str]) -> str:
+        """Why it cannot be folded, if there are tensors of these names; empty if it can."""
+        found = f"{self.weight} is there as well" if self.weight in names else ""
         return found or misfit(self.kind, [tensors[part] for part in self.parts])
 
     def source(self, tensors: Tensors, origin: Mapping[str, str]) -> Source:
@@ -73,11 +73,13 @@ def fold(
     """
     folded: dict[str, _Norm] = {}
     hints: dict[str, str] = {}
+    names = set(tensors)
     for norm in _norms(tensors, wanted):
-        if problem := norm.problem(tensors):
+        if problem := norm.problem(tensors, names):
             hints |= dict.fromkeys(norm.parts, f"not folded: {problem}")
         else:
             folded[norm.parts[0]] = norm
+            names.add(norm.weight)
     used = {part for norm in folded.values() for part in norm.parts}
     # In the order of the checkpoint, which match="order" reads.
     sources: dict[str, Source] = {}
