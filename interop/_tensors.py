@@ -72,7 +72,7 @@ def _torch_to_numpy(torch: Any, name: str, tensor: Any) -> NDArray[Any]:
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got one of layout {tensor.layout}; pass its .to_dense()")
     if tensor.is_meta:
-        raise TypeError(f"{name} must have values, and is on the meta device, where tensors have none")
+        raise TypeError(f"{name} must have values, but is on the meta device, where tensors have none")
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in DTYPES:

@@ -169,7 +169,7 @@ def test_torch_tensors_without_an_array(tmp_path):
         r"a must be a plain tensor, .* its .dequantize\(\)": torch.quantize_per_tensor(
             torch.ones(2), 1, 0, torch.qint8
         ),
-        "a must have values, and is on the meta device": torch.ones(2, device="meta"),
+        "a must have values, but is on the meta device": torch.ones(2, device="meta"),
         r"a is complex32, which numpy has no type for; pass it converted with .to": torch.ones(
             2, dtype=torch.complex32
         ),
@@ -282,7 +282,7 @@ def test_orbax_refusals_write_nothing(tmp_path):
     wrong = {
         r"variables must have elements, .* got shape \(0, 3\) at \['a'\]": (CheckpointError, {"a": np.ones((0, 3))}),
         r"variables must be a pytree of arrays, got str at \['a'\]\['b'\]": (TypeError, {"a": {"b": "x"}}),
-        "variables must be a pytree of arrays, and has none": (TypeError, {"params": {}}),
+        "variables must be a pytree of arrays, but has none": (TypeError, {"params": {}}),
     }
     for message, (error, variables) in wrong.items():
         with pytest.raises(error, match=message):

@@ -12,7 +12,7 @@ WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 
 
 def check_rename(rename: Rename) -> None:
-    """Raises TypeError for a `rename` that is none of its forms."""
+    """Raises TypeError for a `rename` that has none of the known forms."""
     if rename is None or callable(rename):
         return
     if not isinstance(rename, Mapping):

@@ -134,8 +134,8 @@ class Report:
 class StateDictError(ValueError):
     """A state dict that does not fit the model: the message lists all faults, and `report` has every tensor."""
 
-    def __init__(self, report: Report, consequence: str = "the model is left unchanged"):
-        super().__init__(f"the state dict does not fit the model ({consequence})\n{report.faults()}")
+    def __init__(self, report: Report):
+        super().__init__(f"the state dict does not fit the model (the model is left unchanged)\n{report.faults()}")
         self.report = report
 
 

@@ -134,7 +134,7 @@ def _checkpoint_in(folder: Path) -> Path:
         raise Refused("is a checkpoint of Orbax; orbax.checkpoint.StandardCheckpointer().restore(path) reads it")
     if any(path.suffix == ".distcp" for path in files):
         raise Refused(
-            "is a checkpoint of torch.distributed; one file is made of it by "
+            "is a checkpoint of torch.distributed; make one file of it with "
             "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
         )
     raise Refused("is a folder without a checkpoint in it")

@@ -18,7 +18,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MOST_DIRECTORY = 16 * 2**20
 _ENCRYPTED = 1
-_OTHER_BYTE_ORDER = "is in the other byte order than this machine's; load and save it with torch"
+_OTHER_BYTE_ORDER = "has another byte order than this machine; load and save it with torch"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -86,7 +86,7 @@ def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
         raise Refused(f"holds a {plain(storage.name)}, whose size is unknown here; load and save it with torch")
     numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
     if numel * storage.dtype.itemsize != storage.nbytes:
-        raise Refused(f"is broken: a storage has {numel:,} elements, and its tensors say {storage.nbytes:,} bytes")
+        raise Refused(f"is broken: a storage has {numel:,} elements, but its tensors say {storage.nbytes:,} bytes")
     end = start + 8 + storage.nbytes
     place(storage, raw[start + 8 : end])
     return end
@@ -108,7 +108,7 @@ def _records(path: Path, file_size: int) -> dict[str, zipfile.ZipInfo]:
     with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if len(entries) != len(archive.infolist()):
-            raise Refused("is broken: several entries of its archive have one name")
+            raise Refused("is broken: several entries of its archive have the same name")
     root = _root(list(entries))
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED for entry in entries.values()):
         raise Refused(
@@ -117,7 +117,7 @@ def _records(path: Path, file_size: int) -> dict[str, zipfile.ZipInfo]:
         )
     declared = sum(entry.file_size for entry in entries.values())
     if declared > file_size:
-        raise Refused(f"is broken: its archive declares {declared:,} bytes, and the file has {file_size:,}")
+        raise Refused(f"is broken: its archive declares {declared:,} bytes, but the file has {file_size:,}")
     return {name.removeprefix(root): entry for name, entry in entries.items() if name.startswith(root)}
 
 

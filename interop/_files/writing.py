@@ -100,7 +100,7 @@ def _check_leaves(variables: Any) -> None:
     """Raises TypeError or CheckpointError unless this is a pytree of arrays that Orbax can write."""
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
-        raise TypeError("variables must be a pytree of arrays, and has none")
+        raise TypeError("variables must be a pytree of arrays, but has none")
     for keys, leaf in leaves:
         name = jax.tree_util.keystr(keys)
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):

@@ -153,7 +153,7 @@ def layer_type(layer: Any, shapes: Shapes) -> LayerType | None:
 def after_flatten(layer: LayerType, feature_shape: Shape) -> LayerType:
     """A Linear that takes a flattened channels-last feature map, `(*spatial, channels)`; torch's has channels first."""
     if layer is not LINEAR:
-        raise UnsupportedLayerError(f"flatten is for Linear and Dense layers, and this is a {layer.name}")
+        raise UnsupportedLayerError(f"flatten is for Linear and Dense layers, but this is a {layer.name}")
     axes = [f"s{n}" for n in range(len(feature_shape) - 1)]
     spatial, sizes = " ".join(axes), dict(zip([*axes, "c"], feature_shape, strict=True))
     weight = Parameter("weight", "kernel", f"o (c {spatial})", f"({spatial} c) o", sizes=sizes)
