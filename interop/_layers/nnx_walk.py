@@ -30,7 +30,10 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Vari
             found.setdefault(id(module), (module, path, arrays, []))[-1].append(torch_path)
     layers = []
     for module, path, arrays, places in found.values():
-        slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
+        slots = {
+            name: Slot(tuple(variable.shape), np.dtype(variable.dtype), ".".join((*path, name)), id(variable))
+            for name, variable in arrays.items()
+        }
         paths = tuple((dotted(place),) for place in places)
         layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[0])))
     check_hints(hints, layers)
@@ -97,7 +100,3 @@ def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
 
 def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
     return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
-
-
-def _slot(path: str, variable: nnx.Variable[Any]) -> Slot[int]:
-    return Slot(tuple(variable.shape), np.dtype(variable.dtype), path, id(variable))

@@ -43,19 +43,22 @@ def run_torch(module: Any, inputs: tuple[Any, ...]) -> Run:
     """A run in evaluation mode; the module is left as it was."""
     import torch
 
-    run, names = Run(), _names(module.named_modules(remove_duplicate=False))
+    run = Run()
+    names: dict[int, tuple[str, ...]] = {}
+    for name, submodule in module.named_modules(remove_duplicate=False):
+        names[id(submodule)] = (*names.get(id(submodule), ()), name)
     modes = {submodule: submodule.training for submodule in module.modules()}
     parameter = next(iter(module.parameters()), None)
     place = {} if parameter is None else {"device": parameter.device}
-
-    def note_call(submodule: Any, args: Any, result: Any) -> None:
-        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
 
     given: dict[int, Any] = {}
 
     def note_input(submodule: Any, args: Any) -> None:
         # An activation may work in place, so that its input must be copied at once.
         given[id(submodule)] = first_array(args)
+
+    def note_call(submodule: Any, args: Any, result: Any) -> None:
+        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
 
     handles = [m.register_forward_pre_hook(note_input) for m in module.modules()]
     handles += [m.register_forward_hook(note_call) for m in module.modules()]
@@ -152,13 +155,6 @@ def _main_output(module: Any, result: Any) -> Any:
     """What torch's layer returns first, such as a recurrent cell's state, which Flax's returns after its carry."""
     cells = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
     return result[1] if isinstance(module, cells) and isinstance(result, tuple) else result
-
-
-def _names(modules: Any) -> dict[int, tuple[str, ...]]:
-    names: dict[int, tuple[str, ...]] = {}
-    for name, module in modules:
-        names[id(module)] = (*names.get(id(module), ()), name)
-    return names
 
 
 def _described(module: Any) -> str:
