@@ -6,27 +6,21 @@ the nnx layer of a PyTorch one. The `kernel_*` functions convert one weight. tor
 and tensors are given or wanted.
 """
 
-from ._convert.linen import linen_state_dict as linen_state_dict
-from ._convert.linen import linen_variables as linen_variables
-from ._convert.nnx import load_state_dict as load_state_dict
-from ._convert.nnx import state_dict as state_dict
-from ._convert.report import Report as Report
-from ._convert.report import Row as Row
-from ._convert.report import StateDictError as StateDictError
-from ._files import CheckpointError as CheckpointError
-from ._files import read as read
-from ._files import write as write
-from ._files import write_orbax as write_orbax
-from ._from_torch import from_torch as from_torch
-from ._layers.kernels import kernel_from_flax as kernel_from_flax
-from ._layers.kernels import kernel_from_torch as kernel_from_torch
-from ._layers.kernels import kernel_to_torch as kernel_to_torch
-from ._layers.tensors import to_torch as to_torch
-from ._verify.parity import Verification as Verification
-from ._verify.parity import verify as verify
+from ._convert.linen import linen_state_dict, linen_variables
+from ._convert.nnx import load_state_dict, state_dict
+from ._convert.report import Report, Row, StateDictError
+from ._files.reading import read
+from ._files.refusal import CheckpointError
+from ._files.writing import write, write_orbax
+from ._from_torch.conversion import from_torch
+from ._layers.kernels import kernel_from_flax, kernel_from_torch, kernel_to_torch
+from ._tensors import to_torch
+from ._verify.parity import verify
+from ._verify.verification import LayerDifference, Verification
 
 __all__ = [
     "CheckpointError",
+    "LayerDifference",
     "Report",
     "Row",
     "StateDictError",

@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint
 import pytest
 
+import jax_tconv
 from jax_tconv import interop
 from jax_tconv.cli import main
 
@@ -151,7 +152,7 @@ def test_convert_linen_to_safetensors(folder, run):
     code, _, err = run(*arguments)
     assert (code, err) == (
         1,
-        "jax-tconv: error: OUT must not be there yet, and out.safetensors is; --force replaces a file\n",
+        "jax-tconv: error: OUT must not exist yet, but out.safetensors does; --force replaces a file\n",
     )
     assert run(*arguments, "--force")[0] == 0
 
@@ -222,7 +223,10 @@ def test_verify(folder, run):
         (("convert", *TAKEN, "out", "--rename", "a=b"), "--model must say what the tensors are for"),
         (("convert", *TAKEN, "out", "--model", "nets:Twin", "--rename", "a"), "--rename must be OLD=NEW"),
         (("convert", *TAKEN, "out", "--model", "nets:Twin", "--flatten", "a"), "--flatten must be LAYER=HEIGHT,WIDTH"),
-        (("convert", *TAKEN, "out", "--model", "nets:Twin", "--input", "1,x"), "--input must be ints with commas"),
+        (
+            ("convert", *TAKEN, "out", "--model", "nets:Twin", "--input", "1,x"),
+            "--input must be ints separated by commas",
+        ),
         (("convert", *TAKEN, "out", "--model", "nets:Twin", "--match", "x"), 'match must be "name" or "order"'),
         (("convert", *TAKEN, "out.txt"), "path must end in .safetensors"),
         (
@@ -255,6 +259,10 @@ def test_help_has_examples(run):
     for command in ("inspect", "convert", "verify", "explain", "bench"):
         assert f"  {command} " in out
         assert f"jax-tconv {command} " in " ".join(run(command, "--help")[1].split())
+
+
+def test_version(run):
+    assert run("--version") == (0, f"jax-tconv {jax_tconv.__version__}\n", "")
 
 
 def test_the_installed_command(folder):

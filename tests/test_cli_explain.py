@@ -13,7 +13,7 @@ from jax_tconv import select_method
 from jax_tconv._call.call import OPS
 from jax_tconv._call.geometry import window
 from jax_tconv.cli import axes, figure, overlap, terminal
-from jax_tconv.cli.arithmetic import FORMULA
+from jax_tconv.cli.axes import FORMULA
 from jax_tconv.cli.explain import explain
 from tests import reference
 from tests.cases import CASES
@@ -128,10 +128,10 @@ def test_the_border_is_what_differs_from_the_pattern():
         ({"k": 3}, "every output row gets 3 input rows (stride 1)."),
         ({"k": 2, "s": 2}, "every output row gets 1 input row (kernel 2 is a multiple of stride 2)."),
         ({"k": 3, "s": 2, "p": 1}, "get 1, 2 input rows in turn, a checkerboard."),
-        ({"k": 9, "s": 4}, "Kernel 9 is no multiple of stride 4; 8 or 12 would be even."),
+        ({"k": 9, "s": 4}, "Kernel 9 is not a multiple of stride 4; 8 or 12 would be even."),
         ({"k": 2, "s": 3}, "get 1, 1, 0 input rows in turn, a checkerboard with holes."),
-        ({"k": 2, "s": 3}, "Kernel 2 is no multiple of stride 3; 3 would be even."),
-        ({"k": 4, "s": 2, "d": 2}, "share the factor 2, so that only one output row in 2 gets anything"),
+        ({"k": 2, "s": 3}, "Kernel 2 is not a multiple of stride 3; 3 would be even."),
+        ({"k": 4, "s": 2, "d": 2}, "share the factor 2, so only one output row in 2 gets anything"),
     ],
 )
 def test_verdicts(numbers, words):
@@ -306,8 +306,8 @@ def test_without_matplotlib(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--input 8 --kernel x", "--kernel must be an int, or one int an axis as in 4,4; got 'x'"),
-        ("--input 8,8,8 --kernel 4,4", "--kernel must be an int or 3 ints, one an axis; got 4,4"),
+        ("--input 8 --kernel x", "--kernel must be an int, or one int per axis as in 4,4; got 'x'"),
+        ("--input 8,8,8 --kernel 4,4", "--kernel must be an int or 3 ints, one per axis; got 4,4"),
         ("--input 8,8 --kernel 4 --dims 3", "--input must be an int or 3 ints"),
         ("--input 8 --kernel 4 --padding -1", "--padding must not be negative, got -1"),
         ("--input 8 --kernel 4 --padding 9", "the output would be empty, of size (-7, -7)"),

@@ -68,7 +68,7 @@ def test_storages_that_are_not_there(write):
         ({"storages": {}}, "has no storage 0|storages are not those that its tensors name"),
         (
             {"storages": {"0": bytes(15)} if not write.legacy else {"0": (4, bytes(15))}},
-            "cut short: .*16 bytes, and 15",
+            "cut short: .*16 bytes, but 15",
         ),
     ]:
         path = write(dictionary({"a": write.tensor()}), **options)
@@ -79,7 +79,7 @@ def test_storages_that_are_not_there(write):
 def test_a_legacy_storage_of_another_length(tmp_path):
     for numel in (3, 5, 0, -1, 2**62):
         write_legacy(tmp_path / "x.pt", dictionary({"a": tensor(legacy=True)}), {"0": (numel, bytes(16))})
-        assert f"a storage has {numel % 2**64:,} elements, and its tensors say 16 bytes" in refusal(tmp_path / "x.pt")
+        assert f"a storage has {numel % 2**64:,} elements, but its tensors say 16 bytes" in refusal(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_archives_whose_directory_lies(tmp_path):
             broken(length=length, size=length)
         )
     for length in (10_000, 2**31, 2**32 - 2):
-        assert re.search(r"its archive declares [\d,]{6,} bytes, and the file has \d", refusal(broken(length=length)))
+        assert re.search(r"its archive declares [\d,]{6,} bytes, but the file has \d", refusal(broken(length=length)))
     for offset in (0, 1, 10, 2**31, 2**32 - 2):
         assert re.search("x/data/0 in it, of 16 bytes, does not fit|cut short", refusal(broken(offset=offset)))
 
@@ -189,7 +189,7 @@ def test_archives_with_one_name_twice(tmp_path):
     path = tmp_path / "x.pt"
     write_zip(path, dictionary({"a": tensor()}), {"0": bytes(16), "1": bytes(16)})
     path.write_bytes(path.read_bytes().replace(b"x/data/1", b"x/data/0"))
-    assert "several entries of its archive have one name" in refusal(path)
+    assert "several entries of its archive have the same name" in refusal(path)
 
 
 def test_names_that_lead_elsewhere_are_only_names(tmp_path):

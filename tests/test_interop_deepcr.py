@@ -44,7 +44,7 @@ def convert(checkpoint, folder, kind):
         interop.load_state_dict(model, tensors)
         return model
     module = linen_model.UNet(checkpoint.hidden, checkpoint.levels, checkpoint.batch_norm, checkpoint.sigmoid)
-    return module.bind(interop.linen_variables(module, tensors, flax_inputs(checkpoint)))
+    return module.bind(interop.linen_variables(module, tensors, flax_inputs(checkpoint))[0])
 
 
 def inputs(checkpoint):

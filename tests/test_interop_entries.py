@@ -45,11 +45,13 @@ def test_an_entry_of_many(tmp_path):
 
 def test_an_entry_of_none(tmp_path):
     write(tmp_path / "x.safetensors", ARRAYS)
-    with pytest.raises(CheckpointError, match="has no entry 'model'; its tensors are in no entry: leave that out$"):
+    with pytest.raises(
+        CheckpointError, match="has no entry 'model'; its tensors are not in an entry: leave entry out$"
+    ):
         interop.read(tmp_path / "x.safetensors", entry="model")
     torch = pytest.importorskip("torch")
     torch.save({"epoch": 3}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match="has no entry 'model'; nor any dict of tensors$"):
+    with pytest.raises(CheckpointError, match="has no entry 'model'; it holds no dict of tensors$"):
         interop.read(tmp_path / "x.pt", entry="model")
 
 
@@ -75,7 +77,7 @@ def test_a_whole_model_or_a_bare_tensor(tmp_path):
         with pytest.raises(CheckpointError, match="holds no dict of tensors, but Tensor; save a model's state_dict"):
             interop.read(tmp_path / "x.pt")
     torch.save({"model": torch.nn.Linear(2, 2), "epoch": 3}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match=r"asks for torch.nn.modules.linear.Linear, and nothing but tensors"):
+    with pytest.raises(CheckpointError, match=r"asks for torch.nn.modules.linear.Linear, but nothing except tensors"):
         interop.read(tmp_path / "x.pt")
 
 
@@ -84,7 +86,7 @@ def test_a_tensor_of_a_class_of_its_own(tmp_path):
     subclass = type("Masked", (torch.Tensor,), {"__module__": __name__})
     globals()["Masked"] = subclass  # where pickle looks for it
     torch.save({"a": torch.ones(2).as_subclass(subclass)}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match=rf"asks for {__name__}.Masked, and nothing but tensors"):
+    with pytest.raises(CheckpointError, match=rf"asks for {__name__}.Masked, but nothing except tensors"):
         interop.read(tmp_path / "x.pt")
 
 
@@ -102,7 +104,7 @@ def test_tensors_that_numpy_has_not(tmp_path):
     }
     for message, tensor in tensors.items():
         torch.save({"a": torch.ones(1), "t": tensor}, tmp_path / "x.pt")
-        with pytest.raises(CheckpointError, match=f"holds what is no plain array: {message}$"):
+        with pytest.raises(CheckpointError, match=f"holds something other than plain arrays: {message}$"):
             interop.read(tmp_path / "x.pt")
 
 

@@ -158,7 +158,7 @@ def test_what_was_loaded_into_a_model_no_longer_depends_on_the_file(tmp_path, na
     tensors = interop.read(tmp_path / name)
     wanted = {name: array.copy() for name, array in tensors.items()}
     linear = nnx.Linear(64, 64, rngs=nnx.Rngs(0))
-    variables = interop.linen_variables(nn.Dense(64), tensors, jax.ShapeDtypeStruct((1, 64), "float32"))
+    variables, _ = interop.linen_variables(nn.Dense(64), tensors, jax.ShapeDtypeStruct((1, 64), "float32"))
     interop.load_state_dict(linear, tensors)
     with open(tmp_path / name, "r+b") as file:  # in place, as torch.save writes
         file.write(bytes((tmp_path / name).stat().st_size))

@@ -60,7 +60,7 @@ def test_no_code_is_run(write, trap):
         for value in (attack, dictionary({"a": write.tensor(), "b": attack})):
             options = {} if value is not attack or not write.legacy else {"storages": {}}
             message = refusal(write(value, **options))
-            assert f"asks for {wanted}, and nothing but tensors is unpickled" in message
+            assert f"asks for {wanted}, but nothing except tensors is unpickled" in message
             assert "torch.save(model.state_dict(), path)" in message
     # What is beside the entry that is wanted is not run either.
     path = write(dictionary({"state_dict": dictionary({"a": write.tensor()}), "b": builtin, "c": call(trap)}))
@@ -113,7 +113,9 @@ def test_code_in_unexpected_places(write, trap):
 def test_names_that_are_no_names(write):
     for keys in (integer(0) + write.tensor() + string("0"), b"N"):
         value = b"}(" + keys + write.tensor() + b"u"
-        assert "tensors under keys that are no names, or that are the same once written out" in refusal(write(value))
+        assert "tensors under keys that are not names, or that are the same when written as text" in refusal(
+            write(value)
+        )
 
 
 def test_names_that_would_fill_a_terminal_or_command_it(write):

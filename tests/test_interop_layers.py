@@ -161,7 +161,7 @@ def test_nnx(name):
 def test_linen(name):
     layer, x, y = made(name)
     twin = LAYERS[name][2]()
-    variables = interop.linen_variables(twin, layer.state_dict(), x)
+    variables, _ = interop.linen_variables(twin, layer.state_dict(), x)
     close(twin.apply(variables, x), y)
     same_bytes(interop.linen_state_dict(twin, variables, x), layer.state_dict())
 
@@ -174,7 +174,7 @@ def test_several_axes_of_channels():
     close(twin(x), y)
     same_bytes(interop.state_dict(twin), linear.state_dict())
     dense = nn.DenseGeneral((2, 3), axis=(-2, -1))
-    variables = interop.linen_variables(dense, linear.state_dict(), x)
+    variables, _ = interop.linen_variables(dense, linear.state_dict(), x)
     close(dense.apply(variables, x), y)
     same_bytes(interop.linen_state_dict(dense, variables, x), linear.state_dict())
     with pytest.raises(interop.StateDictError, match="LinearGeneral: PyTorch's Linear has no batch axes"):
@@ -207,8 +207,7 @@ def test_cells(name):
         check_merged(interop.state_dict(twin), state_dict, report)
     for cell in linen_cells:
         module = cell(3)
-        variables = interop.linen_variables(module, state_dict, carry, x.numpy())
-        report = interop.linen_variables(module, state_dict, carry, x.numpy(), dry_run=True)
+        variables, report = interop.linen_variables(module, state_dict, carry, x.numpy())
         close(module.apply(variables, carry, x.numpy())[1], y)
         check_merged(interop.linen_state_dict(module, variables, carry, x.numpy()), state_dict, report)
     layer.load_state_dict(interop.to_torch(interop.state_dict(twin)), strict=True)
@@ -236,7 +235,7 @@ def test_a_gru_that_nnx_cannot_express():
         interop.load_state_dict(twin, layer.state_dict(), strict=False)
     # linen's cell has that bias.
     x, h = torch.randn(2, 2, 3)
-    variables = interop.linen_variables(nn.GRUCell(3), layer.state_dict(), h.numpy(), x.numpy())
+    variables, _ = interop.linen_variables(nn.GRUCell(3), layer.state_dict(), h.numpy(), x.numpy())
     close(nn.GRUCell(3).apply(variables, h.numpy(), x.numpy())[1], layer(x, h).detach().numpy())
 
 
@@ -256,7 +255,7 @@ def test_a_recurrent_layer_of_torch_is_an_rnn(kind):
     close(twin(x.numpy()), y)
     assert list(interop.state_dict(twin)) == list(original.state_dict())
     module = nn.Sequential([nn.RNN({"LSTM": nn.LSTMCell, "GRU": nn.GRUCell}[kind](3))])
-    variables = interop.linen_variables(module, original.state_dict(), x.numpy())
+    variables, _ = interop.linen_variables(module, original.state_dict(), x.numpy())
     close(module.apply(variables, x.numpy()), y)
     assert list(interop.linen_state_dict(module, variables, x.numpy())) == list(original.state_dict())
 
@@ -279,7 +278,7 @@ def test_attention(key_channels, bias):
     close(twin(q, k, v), y)
     same_bytes(interop.state_dict(twin), layer.state_dict())
     module = nn.MultiHeadDotProductAttention(2, qkv_features=4, use_bias=bias)
-    variables = interop.linen_variables(module, layer.state_dict(), q, k, v)
+    variables, _ = interop.linen_variables(module, layer.state_dict(), q, k, v)
     close(module.apply(variables, q, k, v), y)
     same_bytes(interop.linen_state_dict(module, variables, q, k, v), layer.state_dict())
 
@@ -298,12 +297,12 @@ def test_a_linear_after_a_flatten():
     close(twin(x), y)
     same_bytes(interop.state_dict(twin, flatten=flatten), original.state_dict())
     module = nn.Sequential([nn.Conv(3, (3, 3), padding=1), lambda x: x.reshape(len(x), -1), nn.Dense(5)])
-    variables = interop.linen_variables(module, original.state_dict(), x, flatten=flatten)
+    variables, _ = interop.linen_variables(module, original.state_dict(), x, flatten=flatten)
     close(module.apply(variables, x), y)
     for wrong, message in [
-        ({"1": (3, 3, 3)}, "flatten names '1', which the model has not"),
-        ({"0": (3, 3, 3)}, "flatten is for Linear and Dense layers, and this is a Conv"),
-        ({"2": (3, 3, 2)}, r"Linear's kernel has shape \(27, 5\)"),
+        ({"1": (3, 3, 3)}, "flatten names '1', which the model does not have"),
+        ({"0": (3, 3, 3)}, "flatten is for Linear and Dense layers, but this is a Conv"),
+        ({"2": (3, 3, 2)}, r"Linear: its kernel has shape \(27, 5\)"),
         ({"2": 27}, "flatten must be a mapping of a layer's name to the shape"),
         (["2"], "flatten must be a mapping .*, got list"),
     ]:

@@ -94,7 +94,7 @@ def test_the_models_values_are_its_own():
     bias = memory[start : start + 64 * 4].view(np.float32)
     weight = np.asfortranarray(np.zeros((64, 64), np.float32))
     interop.load_state_dict(layer, {"weight": weight, "bias": bias})
-    variables = interop.linen_variables(nn.Dense(64), {"weight": weight, "bias": bias}, jnp.ones((1, 64)))
+    variables, _ = interop.linen_variables(nn.Dense(64), {"weight": weight, "bias": bias}, jnp.ones((1, 64)))
     tensors = interop.state_dict(layer)
     weight[:], bias[:] = 1, 1
     for kernel, own_bias in (
@@ -133,7 +133,7 @@ def test_nnx_model_of_shapes_only(net, image):
 @pytest.mark.parametrize("abstract", [False, True])
 def test_linen(net, image, abstract):
     example = jax.ShapeDtypeStruct(image[0].shape, image[0].dtype) if abstract else image[0]
-    variables = interop.linen_variables(LinenNet(), net.state_dict(), example, 1.0, rename=LINEN_NAMES)
+    variables, _ = interop.linen_variables(LinenNet(), net.state_dict(), example, 1.0, rename=LINEN_NAMES)
     assert variables.keys() == {"params", "batch_stats"}
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(variables))
     y = LinenNet().apply(variables, image[0], 1.0)
@@ -149,7 +149,7 @@ def test_a_single_layer():
     x = x.movedim(1, -1).numpy()
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
     module = jax_tconv.linen.ConvTranspose(2, (4,), 3)
-    variables = interop.linen_variables(module, torch_layer.state_dict(), x)
+    variables, _ = interop.linen_variables(module, torch_layer.state_dict(), x)
     np.testing.assert_allclose(module.apply(variables, x), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -185,7 +185,7 @@ def load(kind, state_dict, rename=None, strict=True):
     rename = rename or names(kind)
     if kind == "linen":
         x = jax.ShapeDtypeStruct((1, 6, 5, 4), np.float32)
-        variables = interop.linen_variables(LinenNet(), state_dict, x, 1.0, rename=rename, strict=strict)
+        variables, _ = interop.linen_variables(LinenNet(), state_dict, x, 1.0, rename=rename, strict=strict)
         return variables["params"]["blocks_0"]["bias"]
     model = NnxNet(nnx.Rngs(0))
     before = jax.tree.map(np.array, nnx.state(model))
@@ -268,9 +268,9 @@ def test_layers_without_a_rule_are_named():
     with pytest.raises(interop.StateDictError) as caught:
         interop.load_state_dict(Net(), {})
     message = str(caught.value)
-    assert "layers of a type without a rule (2):" in message
+    assert "layers whose type has no rule (2):" in message
     assert "its array table, (3, 3), belongs to no known type of layer; say how PyTorch lays it out, as in" in message
-    assert "act: Slopes's negative_slope has shape (3,), not the axes ''" in message
+    assert "act: Slopes: its negative_slope has shape (3,), not the axes ''" in message
 
 
 def test_not_strict_leaves_other_layers_as_they_are():

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 import jax_tconv.nnx
-from jax_tconv.interop._from_torch import from_torch
+from jax_tconv.interop import from_torch
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn

@@ -144,12 +144,12 @@ def linen_values(variables):
 
 def test_linens_names_for_lists_and_sequentials():
     x = jnp.ones((1, 3))
-    variables = interop.linen_variables(LinenNet(), TENSORS, x)
+    variables, _ = interop.linen_variables(LinenNet(), TENSORS, x)
     assert linen_values(variables) == [0, 1, 2, 3]
     # Its own names do as well, and two names of one layer are one layer.
     literal = {"blocks.0": "blocks_0", "blocks.1.1": "blocks_1.layers_1", "by_name.out": "by_name_out"}
-    assert linen_values(interop.linen_variables(LinenNet(), TENSORS, x, rename=literal)) == [0, 1, 2, 3]
-    assert linen_values(interop.linen_variables(LinenNet(), TENSORS | linear("last", 0), x)) == [0, 1, 2, 3]
+    assert linen_values(interop.linen_variables(LinenNet(), TENSORS, x, rename=literal)[0]) == [0, 1, 2, 3]
+    assert linen_values(interop.linen_variables(LinenNet(), TENSORS | linear("last", 0), x)[0]) == [0, 1, 2, 3]
     with pytest.raises(interop.StateDictError, match="differs from first.weight, and the model shares"):
         interop.linen_variables(LinenNet(), TENSORS | linear("last", 5), x)
     tensors = interop.linen_state_dict(LinenNet(), variables, x)

@@ -38,7 +38,7 @@ def convert(network, kind, state_dict, **options):
         model.eval()
         return model
     module = network.make_linen()
-    return module.bind(interop.linen_variables(module, state_dict, flax_inputs(network), **options))
+    return module.bind(interop.linen_variables(module, state_dict, flax_inputs(network), **options)[0])
 
 
 def exported(network, model):

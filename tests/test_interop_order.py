@@ -66,7 +66,7 @@ def test_linen_in_order_of_calls():
     tensors = checkpoint(
         torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 4, 3), torch.nn.Conv2d(4, 4, 3)
     )
-    variables = interop.linen_variables(Net(), tensors, jnp.ones((1, 8, 8, 3)), match="order")
+    variables, _ = interop.linen_variables(Net(), tensors, jnp.ones((1, 8, 8, 3)), match="order")
     wanted = tensors["stage_3.op.bias"].numpy()
     np.testing.assert_array_equal(variables["params"]["a_last"]["bias"], wanted)
 

@@ -128,6 +128,11 @@ W, ROW = np.ones((3, 3), "float32"), np.ones(3, "float32")
         ({"weight_g": W[:, :1]}, "half of a parametrization"),
         ({"weight_g": W[:2, :1], "weight_v": W}, r"magnitude has shape \(2, 1\), its direction \(3, 3\)"),
         ({"weight_g": W[:, :1], "weight_v": W, "weight": W}, "not folded: weight is there as well"),
+        (
+            {"weight_g": W[:, :1], "weight_v": W}
+            | {"parametrizations.weight.original0": W[:, :1], "parametrizations.weight.original1": W},
+            "(?s)original0: not folded: weight is there as well.*original1: not folded",
+        ),
         ({"weight_orig": W, "weight_u": ROW}, "half of a parametrization"),
         ({"weight_orig": W, "weight_u": ROW[:2], "weight_v": ROW}, r"vectors have shapes \(2,\) and \(3,\)"),
         ({"parametrizations.weight.original": W}, "a parametrization other than weight norm and spectral norm"),

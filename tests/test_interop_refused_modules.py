@@ -5,7 +5,7 @@ from collections import OrderedDict
 import pytest
 from flax import nnx
 
-from jax_tconv.interop._from_torch import from_torch
+from jax_tconv.interop import from_torch
 
 torch = pytest.importorskip("torch")
 prune = pytest.importorskip("torch.nn.utils.prune")

@@ -93,7 +93,12 @@ def test_a_dry_run_changes_nothing_and_never_raises_for_what_does_not_fit():
     assert not interop.load_state_dict(net, STATE_DICT, dry_run=True).ok
     for name, value in interop.state_dict(net).items():
         np.testing.assert_array_equal(value, before[name])
-    report = interop.linen_variables(nn.Dense(2), {"weight": np.ones((2, 3), F32)}, jnp.ones((1, 3)), dry_run=True)
+    module, tensors, x = nn.Dense(2), {"weight": np.ones((2, 3), F32)}, jnp.ones((1, 3))
+    variables, report = interop.linen_variables(module, tensors, x, dry_run=True)
+    assert variables is None
+    assert repr(report) == "Report(loaded=1, missing=1)"
+    variables, report = interop.linen_variables(module, tensors, x, strict=False)
+    assert variables["params"]["kernel"].shape == (3, 2)
     assert repr(report) == "Report(loaded=1, missing=1)"
 
 
@@ -122,7 +127,7 @@ def test_what_is_dropped_comes_back_as_zero_or_as_given():
         tensors = interop.state_dict(net, num_batches_tracked=given)
         assert [tensors[name].tolist() for name in names] == counts
         assert all(tensors[name].dtype == np.int64 and tensors[name].shape == () for name in names)
-    with pytest.raises(ValueError, match="num_batches_tracked must be an int or have .*, and has no '1.num_batches"):
+    with pytest.raises(ValueError, match="num_batches_tracked must be an int or have .*, but it lacks '1.num_batches"):
         interop.state_dict(net, num_batches_tracked={names[0]: 3})
 
 

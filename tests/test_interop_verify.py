@@ -81,7 +81,7 @@ def nnx_twin(original, **arguments):
 
 def linen_twin(original, change=lambda state_dict: state_dict, **arguments):
     module, image = LinenTwin(**arguments), jnp.ones((1, 6, 6, 4))
-    return module.bind(interop.linen_variables(module, change(original.state_dict()), image))
+    return module.bind(interop.linen_variables(module, change(original.state_dict()), image)[0])
 
 
 def test_equal_models_are_equal(original):
@@ -144,7 +144,7 @@ def test_wrong_values_are_found(original, change, name):
         assert found.first_difference.name == name
         assert found.first_difference.relative > 0.01
         assert f"'{name}' is the first layer that differs, by " in found.verdict
-        assert "what it is given agrees, so its weights or arguments do not" in found.verdict
+        assert "its input agrees, so its weights or arguments differ" in found.verdict
         assert f"differs   {name} " in str(found)
 
 
@@ -165,7 +165,7 @@ def test_a_wrong_padding_is_found(original):
         interop.verify(original, linen_twin(original, padding=0), X, flax_kwargs={"train": False}),
     ):
         assert found.first_difference.name == "up"
-        words = "'up' differs in shape: (2, 12, 12, 4) in PyTorch, (2, 14, 14, 4) in Flax; what it is given agrees"
+        words = "'up' differs in shape: (2, 12, 12, 4) in PyTorch, (2, 14, 14, 4) in Flax; its input agrees"
         assert found.verdict.startswith(words)
         assert "padding=(1, 1)" in found.verdict
     # The same shape, but shifted: one row from the other end.
@@ -176,7 +176,7 @@ def test_a_wrong_padding_is_found(original):
 def test_a_fault_between_layers_is_told_apart(original):
     found = interop.verify(original, nnx_twin(original, slope=0.2), X)
     assert found.first_difference.name == "up"
-    assert "what it is given differs already, by " in found.verdict
+    assert "its input already differs, by " in found.verdict
 
 
 def test_a_model_that_raises_shows_how_far_it_got(original):

@@ -153,7 +153,7 @@ def test_what_a_format_cannot_hold_is_refused_before_writing(tmp_path):
             write(tmp_path / name, {})
     for path in (tmp_path / "no" / "x.safetensors", tmp_path / "folder.safetensors"):
         (tmp_path / "folder.safetensors").mkdir(exist_ok=True)
-        with pytest.raises(CheckpointError, match="path must name a file in a folder that is there"):
+        with pytest.raises(CheckpointError, match="path must name a file in an existing folder"):
             write(path, {})
     assert {path.name for path in tmp_path.iterdir()} == {"x.safetensors", "folder.safetensors"}
     assert interop.read(tmp_path / "x.safetensors").keys() == {"old"}
@@ -169,7 +169,7 @@ def test_torch_tensors_without_an_array(tmp_path):
         r"a must be a plain tensor, .* its .dequantize\(\)": torch.quantize_per_tensor(
             torch.ones(2), 1, 0, torch.qint8
         ),
-        "a must have values, and is on the meta device": torch.ones(2, device="meta"),
+        "a must have values, but is on the meta device": torch.ones(2, device="meta"),
         r"a is complex32, which numpy has no type for; pass it converted with .to": torch.ones(
             2, dtype=torch.complex32
         ),
@@ -277,12 +277,12 @@ def test_orbax_refusals_write_nothing(tmp_path):
     write_orbax(tmp_path / "there", good)
     (tmp_path / "empty").mkdir()
     for name in ("there", "empty"):
-        with pytest.raises(FileExistsError, match=rf"{name} is there already; name a folder that is not"):
+        with pytest.raises(FileExistsError, match=rf"{name} exists already; name another folder"):
             write_orbax(tmp_path / name, good)
     wrong = {
         r"variables must have elements, .* got shape \(0, 3\) at \['a'\]": (CheckpointError, {"a": np.ones((0, 3))}),
         r"variables must be a pytree of arrays, got str at \['a'\]\['b'\]": (TypeError, {"a": {"b": "x"}}),
-        "variables must be a pytree of arrays, and has none": (TypeError, {"params": {}}),
+        "variables must be a pytree of arrays, but has none": (TypeError, {"params": {}}),
     }
     for message, (error, variables) in wrong.items():
         with pytest.raises(error, match=message):

@@ -15,6 +15,7 @@ PLACES = {"jax_tconv.interop": ROOT / "interop", "jax_tconv": ROOT / "jax_tconv"
 # What the modules of a room may import from the package besides one another; a room is named by its longest entry here.
 CORE = {"jax_tconv._call", "jax_tconv._methods", "jax_tconv._selection", "jax_tconv._op"}
 LAYERS = {"jax_tconv.linen", "jax_tconv.nnx"}
+SHARED = {"jax_tconv.interop._tables", "jax_tconv.interop._tensors"}
 ALLOWED = {
     "jax_tconv._call": set(),
     "jax_tconv._methods": {"jax_tconv._call"},
@@ -24,11 +25,13 @@ ALLOWED = {
     "jax_tconv.linen": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers"},
     "jax_tconv.nnx": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers"},
     "jax_tconv": CORE,
-    "jax_tconv.interop._layers": LAYERS,
-    "jax_tconv.interop._files": {"jax_tconv.interop._layers"},
-    "jax_tconv.interop._convert": {"jax_tconv.interop._layers"},
-    "jax_tconv.interop._verify": {"jax_tconv.interop._layers", "jax_tconv.interop._convert"},
-    "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.interop._layers", "jax_tconv.interop._convert"},
+    "jax_tconv.interop._tables": set(),
+    "jax_tconv.interop._tensors": set(),
+    "jax_tconv.interop._layers": {*LAYERS, *SHARED},
+    "jax_tconv.interop._files": SHARED,
+    "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers"},
+    "jax_tconv.interop._verify": {*SHARED, "jax_tconv.interop._layers", "jax_tconv.interop._convert"},
+    "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.interop._convert"},
     "jax_tconv.benchmarks": {"jax_tconv"},
 }
 ALLOWED["jax_tconv.interop"] = {room for room in ALLOWED if room.startswith("jax_tconv.interop.")}

@@ -41,7 +41,7 @@ def run(console: Console, output: Path) -> None:
 
     twin = flax_model.Generator()
     start = time.perf_counter()
-    variables = interop.linen_variables(twin, interop.read(CHECKPOINT), latents)
+    variables, _ = interop.linen_variables(twin, interop.read(CHECKPOINT), latents)
     load = time.perf_counter() - start
 
     expected, expected_layers = run_torch(generator, torch_latents)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._layers.model import Layer, Place, join
-from .naming import Rename, new_names
+from .naming import Rename, check_rename, new_names
 
 
 def export(
@@ -19,38 +19,38 @@ def export(
 ) -> dict[str, NDArray[Any]]:
     """The state dict, in torch's names, layouts and order.
 
-    Raises ValueError for a layer without a type, and for arrays that have no values.
+    Raises ValueError for a layer of no known type, and for arrays that have no values.
     """
-    problems = [f"{layer.path or 'the model itself'}: {layer.problem}" for layer in layers if layer.type is None]
+    check_rename(rename)
+    problems = [f"{layer.path or 'the model itself'}: {layer.problem}" for layer in layers if layer.problem]
     if problems:
-        raise ValueError(
-            "layers of a type without a rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems)
-        )
-    tensors: dict[str, NDArray[Any]] = {}
-    for layer in layers:
-        assert layer.type is not None
-        values = {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}
-        converted = layer.type.to_torch(values)
-        for spellings in layer.paths:
-            tensors |= {join(spellings[-1], name + layer.suffix): tensor for name, tensor in converted.items()}
-            for name in layer.type.torch_only:
-                tensors[join(spellings[-1], name)] = np.zeros((), np.int64)
+        raise ValueError("layers whose type has no rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems))
+    tensors = {name: tensor for layer in layers for name, tensor in _tensors(layer, arrays).items()}
     names = new_names(tensors, rename)
     result = {new: tensors[name] for name, new in names.items() if new is not None}
     if len(result) < sum(new is not None for new in names.values()):
         raise ValueError("rename must keep names apart, but gives a tensor the name of another")
     counters = {new for name, new in names.items() if name.endswith("num_batches_tracked")}
-    for name in result:
-        if name in counters:
-            result[name] = np.asarray(_counter(name, num_batches_tracked), np.int64)
-    return result
+    return result | {
+        name: np.asarray(_counter(name, num_batches_tracked), np.int64) for name in result if name in counters
+    }
+
+
+def _tensors(layer: Layer[Place], arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
+    """A layer's tensors under the last spelling of each of its names, with zeros for those that Flax does not have."""
+    converted = layer.type.to_torch(
+        {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}
+    )
+    suffixed = {name + layer.suffix: tensor for name, tensor in converted.items()}
+    suffixed |= {name: np.zeros((), np.int64) for name in layer.type.torch_only}
+    return {join(names[-1], name): tensor for names in layer.paths for name, tensor in suffixed.items()}
 
 
 def _counter(name: str, given: int | Mapping[str, Any]) -> int:
     if not isinstance(given, Mapping):
         return int(given)
     if name not in given:
-        raise ValueError(f"num_batches_tracked must be an int or have every BatchNorm's counter, and has no {name!r}")
+        raise ValueError(f"num_batches_tracked must be an int or have every BatchNorm's counter, but it lacks {name!r}")
     return int(given[name])
 
 

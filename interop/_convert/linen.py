@@ -1,4 +1,4 @@
-"""State dicts into the variables of linen modules, and out of them."""
+"""Loading state dicts into the variables of linen modules, and exporting them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from flax import linen as nn
 from flax import traverse_util
 from numpy.typing import NDArray
 
+from .._layers.hints import read_hints
 from .._layers.linen_walk import find_layers, init
-from .._layers.model import read_hints
 from .export import export
-from .matching import Match, plan
+from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
 
@@ -27,24 +27,25 @@ def linen_variables(
     strict: bool = True,
     downcast: bool = False,
     dry_run: bool = False,
-) -> Any:
-    """The variables of a linen module, with the values of a PyTorch state dict.
+) -> tuple[Any, Report]:
+    """The variables of a linen module, with the values of a PyTorch state dict, and the report on them.
 
     A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
-    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. All else is as in
+    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. Everything else is as in
     `load_state_dict`. Each array has the dtype that the module gives it.
 
     Args:
       module: the module.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
-      *example_inputs: what the module is called with; of arrays only the shape and dtype count, so
-        `jax.ShapeDtypeStruct` will do.
+      *example_inputs: what the module is called with; only the shapes and dtypes of arrays matter, so
+        `jax.ShapeDtypeStruct` works.
       rename, match, flatten, layouts, downcast: as in `load_state_dict`.
       strict: as in `load_state_dict`. Variables that are not filled keep what `module.init` gives them.
-      dry_run: whether to return the report in place of the variables, and raise nothing for what does not fit.
+      dry_run: whether only to report: no variables are made, and nothing is raised for what does not fit.
 
     Returns:
-      What `module.apply` takes, `{"params": ..., "batch_stats": ...}`; a `Report` with `dry_run`.
+      `(variables, report)`. The variables are what `module.apply` takes, `{"params": ..., "batch_stats": ...}`, or None
+      with `dry_run`; the report is as in `load_state_dict`.
 
     Raises:
       StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
@@ -56,48 +57,20 @@ def linen_variables(
       >>> from jax_tconv.linen import ConvTranspose
       >>> image = jax.ShapeDtypeStruct((1, 16, 16, 8), np.float32)
       >>> state_dict = {"weight": np.ones((8, 4, 2, 2), "float32"), "bias": np.zeros(4, "float32")}
-      >>> variables = interop.linen_variables(ConvTranspose(4, (2, 2), strides=2), state_dict, image)
-      >>> variables["params"]["kernel"].shape
-      (2, 2, 8, 4)
+      >>> variables, report = interop.linen_variables(ConvTranspose(4, (2, 2), strides=2), state_dict, image)
+      >>> variables["params"]["kernel"].shape, report
+      ((2, 2, 8, 4), Report(loaded=2))
     """
-    report, variables = report_and_variables(
-        module,
-        state_dict,
-        example_inputs,
-        rename=rename,
-        match=match,
-        flatten=flatten,
-        layouts=layouts,
-        strict=strict,
-        downcast=downcast,
-        dry_run=dry_run,
-    )
-    return report if dry_run else variables
-
-
-def report_and_variables(
-    module: nn.Module,
-    state_dict: Mapping[str, Any],
-    example_inputs: tuple[Any, ...],
-    *,
-    rename: Rename,
-    match: Match,
-    flatten: Mapping[str, tuple[int, ...]] | None,
-    layouts: Mapping[str, str] | None,
-    strict: bool,
-    downcast: bool,
-    dry_run: bool,
-) -> tuple[Report, dict[str, Any] | None]:
-    """What `linen_variables` returns, either way, from one conversion; no variables after a dry run."""
+    options = Options(rename, match, downcast)
     shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
-    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast)
+    plan = make_plan(layers, state_dict, options)
     if dry_run:
-        return planned.report, None
-    planned.check(strict)
-    values = {slot.place: jnp.asarray(value) for slot, value in planned.values()}
+        return None, plan.report
+    plan.check(strict)
+    values = {slot.place: jnp.asarray(value) for slot, value in plan.values()}
     filled = values.keys() == shapes.keys()
     variables = {} if filled else traverse_util.flatten_dict(init(module, example_inputs, abstract=False))
-    return planned.report, traverse_util.unflatten_dict(variables | values)
+    return traverse_util.unflatten_dict(variables | values), plan.report
 
 
 def linen_state_dict(
@@ -121,8 +94,8 @@ def linen_state_dict(
       A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes.
 
     Raises:
-      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer of a type without a
-        rule.
+      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer whose type
+        has no rule.
 
     Example:
       >>> import jax, jax.numpy as jnp

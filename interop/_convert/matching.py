@@ -1,20 +1,17 @@
 """Which tensor of a state dict fills which array of a model, and what is said of the others."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Generic, Literal
 
-import ml_dtypes  # noqa: F401  (registers bfloat16 with numpy's casting rules)
 import numpy as np
-from numpy.typing import NDArray
 
-from .._layers.layouts import InexpressibleError, Parameter
-from .._layers.model import Layer, Place, Slot
-from .._layers.tensors import to_numpy
-from .naming import Rename, common_prefix, new_names
-from .order import renamed_by_order
-from .parametrizations import Source, SpectralShapeError, fold
-from .plan import Filling, Plan
+from .._layers.model import Layer, Place
+from .checkpoint import Checkpoint, read_checkpoint
+from .naming import Rename, check_rename, common_prefix
+from .order import pair_by_order
+from .plan import Filling, Plan, Target
 from .report import Report, Row
 
 Match = Literal["name", "order"]
@@ -22,198 +19,121 @@ Match = Literal["name", "order"]
 STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename"
 
 
-def plan(
-    layers: list[Layer[Place]],
-    state_dict: Mapping[str, Any],
-    *,
-    rename: Rename,
-    match: Match,
-    downcast: bool,
-    ordered: bool = True,
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The arguments of `load_state_dict` and `linen_variables` that say which tensor fills which array, checked."""
+
+    rename: Rename
+    match: Match
+    downcast: bool
+
+    def __post_init__(self) -> None:
+        check_rename(self.rename)
+        if self.match not in ("name", "order"):
+            raise ValueError(f'match must be "name" or "order", got {self.match!r}')
+
+
+def make_plan(
+    layers: list[Layer[Place]], state_dict: Mapping[str, Any], options: Options, *, ordered: bool = True
 ) -> Plan[Place]:
     """What each array of these layers is filled with, and the report on every tensor.
 
     `ordered` says whether the layers are in the order in which they are defined or called.
     """
-    if match not in ("name", "order"):
-        raise ValueError(f'match must be "name" or "order", got {match!r}')
-    matcher = _Matcher(layers, state_dict, rename, downcast)
-    if match == "order":
-        matcher.pair_by_order(ordered)
-    return matcher.plan()
+    wanted = {name for layer in layers for torch in layer.type.torch_names for name in chain(*layer.names(torch))}
+    checkpoint = read_checkpoint(state_dict, options.rename, wanted)
+    if options.match == "order":
+        checkpoint = pair_by_order(checkpoint, layers, ordered)
+    matching: _Matching[Place] = _Matching(checkpoint, options.downcast, list(checkpoint.rows))
+    for layer in layers:
+        matching.match(layer)
+    matching.add_unexpected()
+    return Plan(list(matching.fillings.values()), Report(tuple(matching.rows), _advice(matching.rows)))
 
 
-class _Matcher(Generic[Place]):
-    """The state of one matching: what has been claimed, and the rows so far."""
+@dataclasses.dataclass
+class _Matching(Generic[Place]):
+    """One matching: the rows so far, the arrays that are filled, by place, and the tensors that are used."""
 
-    def __init__(self, layers: list[Layer[Place]], state_dict: Any, rename: Rename, downcast: bool):
-        self.layers, self.downcast = layers, downcast
-        self.rows: list[Row] = []
-        self.fillings: dict[Place, Filling[Place]] = {}
-        self.claimed: set[str] = set()
-        wanted = {
-            name
-            for layer in layers
-            if layer.type is not None
-            for torch_name in layer.type.torch_names
-            for spellings in layer.names(torch_name)
-            for name in spellings
-        }
-        tensors, origin = self._named(state_dict, rename, wanted)
-        self.sources, self.hints = fold(tensors, origin, wanted)
+    checkpoint: Checkpoint
+    downcast: bool
+    rows: list[Row]
+    fillings: dict[Place, Filling[Place]] = dataclasses.field(default_factory=dict)
+    used: set[str] = dataclasses.field(default_factory=set)
 
-    def _named(
-        self, state_dict: Any, rename: Rename, wanted: set[str]
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """The tensors under the model's names, and the checkpoint's names of those."""
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}; "
-                "a file is read with jax_tconv.interop.read"
-            )
-        arrays = {str(name): to_numpy(str(name), value) for name, value in state_dict.items()}
-        tensors: dict[str, NDArray[Any]] = {}
-        origin: dict[str, str] = {}
-        for name, new in new_names(arrays, rename, wanted).items():
-            if new is None:
-                self._add("dropped", name, (name,), arrays[name], note="renamed to None")
-            elif new in tensors:
-                note = f"{origin[new]} has that name as well"
-                self._add("ambiguous", new, (name,), arrays[name], note=note)
-            else:
-                tensors[new], origin[new] = arrays[name], name
-        return tensors, origin
+    def match(self, layer: Layer[Place]) -> None:
+        """Adds the fillings of a layer's arrays, and a row about each tensor and each array."""
+        if layer.problem:
+            paths = ", ".join(slot.path for slot in layer.slots.values())
+            self.rows.append(Row("unsupported", layer.path, target=paths, note=layer.problem))
+        for parameter, slot in layer.parameters():
+            self._fill(Target(layer, parameter, slot))
+        for torch_name in layer.type.torch_only:
+            for name in self._use(layer, torch_name):
+                self.rows.append(self.checkpoint.sources[name].row("dropped", "Flax has no use for it"))
 
-    def pair_by_order(self, ordered: bool) -> None:
-        """Renames what the names alone do not match."""
-        others, taken = [], set()
-        for layer in self.layers:
-            found = {name for torch_name in _all_names(layer) for name in self._found(layer, torch_name)}
-            taken |= found
-            if not found:
-                others.append(layer)
-        left = {name: source for name, source in self.sources.items() if name not in taken}
-        renamed, problems = renamed_by_order(others, left, ordered)
-        for name, problem in problems.items():
-            source = self.sources.pop(name)
-            self._add("ambiguous", name, source.parts, source, note=problem)
-        self.sources = {
-            renamed.get(name, name): dataclasses.replace(source, name=renamed.get(name, name))
-            for name, source in self.sources.items()
-        }
-
-    def plan(self) -> Plan[Place]:
-        for layer in self.layers:
-            if layer.type is None:
-                path = ", ".join(slot.path for slot in layer.slots.values())
-                self.rows.append(Row("unsupported", layer.path, target=path, note=layer.problem))
-            for parameter, slot in layer.parameters():
-                self._fill(layer, parameter, slot)
-            for torch_name in layer.type.torch_only if layer.type else ():
-                for name in self._found(layer, torch_name):
-                    self._take("dropped", name, note="Flax has no use for it")
-        for name, source in self.sources.items():
-            if name not in self.claimed:
+    def add_unexpected(self) -> None:
+        """Adds a row about each tensor that no layer uses."""
+        for name, source in self.checkpoint.sources.items():
+            if name not in self.used:
                 statistics = STATISTICS if name.rpartition(".")[2] in ("running_mean", "running_var") else ""
-                self._add("unexpected", name, source.parts, source, note=self.hints.get(name, statistics))
-        return Plan(list(self.fillings.values()), Report(tuple(self.rows), self._advice()))
+                self.rows.append(source.row("unexpected", self.checkpoint.hints.get(name, statistics)))
 
-    def _fill(self, layer: Layer[Place], parameter: Parameter, slot: Slot[Place]) -> None:
-        """Adds the filling of one array, or the row that says what is wrong with it."""
-        wanted = parameter.torch_shape(slot.shape)
-        assert layer.type is not None
-        assert wanted is not None
-        details: dict[str, Any] = {
-            "target": slot.path, "target_shape": slot.shape, "target_dtype": str(slot.dtype), "needed_shape": wanted
-        }  # fmt: skip
-        sources: dict[str, Source] = {}
-        faults: list[Row] = []
-        for torch_name in parameter.torch_names:
-            found = self._found(layer, torch_name)
-            if not found:
-                name = layer.names(torch_name)[0][-1]
-                faults.append(Row("missing", name, **details))
-                continue
-            source = sources[torch_name] = self.sources[found[0]]
-            self.claimed.update(found)
-            if source.shape != wanted:
-                hint = layer.type.hint if len(source.shape) == len(wanted) else ""
-                faults.append(self._row("misshapen", found[0], note=hint, **details))
-            elif not self.downcast and not np.can_cast(source.dtype, slot.dtype, "safe"):
-                faults.append(self._row("downcast", found[0], **details))
-            faults += self._repeated(found, layer, details)
-        if faults:
-            self.rows += faults
+    def _use(self, layer: Layer[Place], torch_name: str) -> list[str]:
+        """The names under which the state dict has a tensor, now counted as used."""
+        found = self.checkpoint.find(layer, torch_name)
+        self.used.update(found)
+        return found
+
+    def _fill(self, target: Target[Place]) -> None:
+        """Adds the filling of one array, or the rows that say what is wrong with it."""
+        found = {name: self._use(target.layer, name) for name in target.parameter.torch_names}
+        faults = [fault for name, names in found.items() for fault in self._faults(target, name, names)]
+        if not faults:
+            filling = Filling(target, {name: self.checkpoint.sources[names[0]] for name, names in found.items()})
+            faults = filling.inexpressible() or self._placed(filling)
+        self.rows += faults
+
+    def _faults(self, target: Target[Place], torch_name: str, names: list[str]) -> Iterator[Row]:
+        """What is wrong with a tensor that the state dict has under these names."""
+        if not names:
+            yield Row("missing", target.layer.names(torch_name)[0][-1], **target.row_fields())
             return
-        filling = Filling(layer, parameter, slot, sources)
-        try:
-            if parameter.without is not None or any(source.how == "spectral norm" for source in sources.values()):
-                filling.value()
-        except (InexpressibleError, SpectralShapeError) as error:
-            self.rows += [self._row("inexpressible", name, note=str(error), **details) for name in filling.names]
-            return
+        source = self.checkpoint.sources[names[0]]
+        if source.shape != target.torch_shape:
+            hint = target.layer.type.hint if len(source.shape) == len(target.torch_shape) else ""
+            yield source.row("misshapen", hint, **target.row_fields())
+        elif not self.downcast and not np.can_cast(source.dtype, target.slot.dtype, "safe"):
+            yield source.row("downcast", **target.row_fields())
+        for name in names[1:]:
+            yield from self._repeated(target, names[0], name)
+
+    def _repeated(self, target: Target[Place], first: str, name: str) -> Iterator[Row]:
+        """Another name of a shared layer: the same values again, which is reported once, or a fault."""
+        source = self.checkpoint.sources[name]
+        if not source.equals(self.checkpoint.sources[first], target.layer.type.spectral_axis):
+            note = f"differs from {first}, and the model shares the layer"
+            yield source.row("ambiguous", note, **target.row_fields())
+        elif not any(row.status == "shared" and row.name == name for row in self.rows):
+            self.rows.append(source.row("shared", f"the same layer as {first}"))
+
+    def _placed(self, filling: Filling[Place]) -> list[Row]:
+        """The rows about a filling, which is kept unless the array, shared by two layers, is filled already."""
+        slot = filling.target.slot
         other = self.fillings.setdefault(slot.place, filling)
         if other is filling:
-            self.rows.append(filling.row())
-        elif np.array_equal(other.value(), filling.value(), equal_nan=slot.dtype.kind in "fc"):
-            self.rows += [
-                self._row("shared", name, note=f"the same array as {other.slot.path}") for name in filling.names
-            ]
-        else:
-            note = f"differs from {other.names[0]}, and the model shares the array"
-            self.rows += [self._row("ambiguous", name, note=note, **details) for name in filling.names]
-
-    def _repeated(self, found: list[str], layer: Layer[Place], details: Mapping[str, Any]) -> list[Row]:
-        """The other names of a shared layer: the same values again, or a fault."""
-        first = self.sources[found[0]]
-        axis = layer.type.spectral_axis if layer.type else 0
-        faults = []
-        for name in found[1:]:
-            other = self.sources[name]
-            same = other.shape == first.shape and np.array_equal(
-                other.load(axis), first.load(axis), equal_nan=first.dtype.kind in "fc"
-            )
-            if same:
-                if not any(row.status == "shared" and row.name == name for row in self.rows):
-                    self.rows.append(self._row("shared", name, note=f"the same layer as {found[0]}"))
-            else:
-                note = f"differs from {found[0]}, and the model shares the layer"
-                faults.append(self._row("ambiguous", name, note=note, **details))
-        return faults
-
-    def _found(self, layer: Layer[Place], torch_name: str) -> list[str]:
-        """The names under which the state dict has one of the layer's tensors, for each place that shares the layer."""
-        return [
-            next(name for name in spellings if name in self.sources)
-            for spellings in layer.names(torch_name)
-            if any(name in self.sources for name in spellings)
-        ]
-
-    def _take(self, status: str, name: str, **details: Any) -> None:
-        self.claimed.add(name)
-        self.rows.append(self._row(status, name, **details))
-
-    def _row(self, status: str, name: str, **details: Any) -> Row:
-        source = self.sources[name]
-        return Row(
-            status, name, source.parts, source_shape=source.shape, source_dtype=str(source.dtype),
-            exact=not source.how, **details,
-        )  # fmt: skip
-
-    def _add(self, status: str, name: str, parts: tuple[str, ...], tensor: Any, **details: Any) -> None:
-        self.rows.append(
-            Row(status, name, parts, source_shape=tuple(tensor.shape), source_dtype=str(tensor.dtype), **details)
-        )
-
-    def _advice(self) -> str:
-        names = {
-            status: [row.name for row in self.rows if row.status == status] for status in ("missing", "unexpected")
-        }
-        prefix = common_prefix(names["missing"], names["unexpected"])
-        if prefix is None:
-            return ""
-        return f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
+            return [filling.loaded_row()]
+        if np.array_equal(other.value(), filling.value(), equal_nan=slot.dtype.kind in "fc"):
+            note = f"the same array as {other.target.slot.path}"
+            return [source.row("shared", note) for source in filling.sources.values()]
+        first = next(iter(other.sources.values())).name
+        return filling.rows("ambiguous", f"differs from {first}, and the model shares the array")
 
 
-def _all_names(layer: Layer[Any]) -> list[str]:
-    return [] if layer.type is None else [*layer.type.torch_names, *layer.type.torch_only]
+def _advice(rows: list[Row]) -> str:
+    """What to do if all names have a prefix that the model's do not have."""
+    missing, unexpected = ([row.name for row in rows if row.status == status] for status in ("missing", "unexpected"))
+    prefix = common_prefix(missing, unexpected)
+    if prefix is None:
+        return ""
+    return f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"

@@ -1,4 +1,4 @@
-"""State dicts into nnx models, and out of them."""
+"""Loading state dicts into nnx models, and exporting them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 from numpy.typing import NDArray
 
-from .._layers.model import read_hints
+from .._layers.hints import read_hints
 from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
-from .matching import Match, plan
+from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
 
@@ -30,33 +30,32 @@ def load_state_dict(
 ) -> Report:
     """Fills an nnx model, in place, with the tensors of a PyTorch state dict.
 
-    A tensor `a.b.0.weight` fills the layer at `model.a.b[0]`; the items of an `nnx.Sequential` and of a list count as
-    they do in torch, and the cell of an `nnx.RNN` as torch's one-layer LSTM or GRU. How a tensor is laid out follows
-    from the layer's type, never from its shape. Weight norm and spectral norm are folded. The prefixes `module.` and
-    `_orig_mod.`, which torch's wrappers leave, are taken off.
+    A tensor `a.b.0.weight` fills the layer at `model.a.b[0]`; the items of an `nnx.Sequential` or a list are numbered
+    as in torch, and the cell of an `nnx.RNN` is torch's one-layer LSTM or GRU. How a tensor is laid out follows from
+    the layer's type, never from its shape. Weight norm and spectral norm are folded. Prefixes that torch's wrappers
+    leave, such as `module.` and `_orig_mod.`, are removed.
 
     Args:
-      model: the model; it is changed only if everything fits. Of arrays only shapes and dtypes count, so
-        `nnx.eval_shape(lambda: Model(...))` will do.
+      model: the model; it is changed only if everything fits. Only its arrays' shapes and dtypes matter, so
+        `nnx.eval_shape(lambda: Model(...))` works.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
-      rename: what the model calls a tensor: a mapping of name prefixes to what replaces them (the longest that fits is
-        used) or of compiled regular expressions to their replacements, or a function of a name. None in a name's place
-        drops the tensor.
+      rename: what the model calls a tensor: a mapping of name prefixes (the longest that fits is used) or of compiled
+        regular expressions to their replacements, or a function of a name. None as the new name drops the tensor.
       match: `"name"`, or `"order"` to pair the layers that no name matches by type, shape and order of definition;
-        what could be paired in two ways is an error. A model that went through `nnx.eval_shape`, `nnx.clone` or
+        it is an error if they could be paired in two ways. A model that went through `nnx.eval_shape`, `nnx.clone` or
         `nnx.jit` has lost its order, and is paired by type and shape alone.
       flatten: for each Linear that takes a flattened channels-last feature map, by its name, the map's shape
         `(*spatial, channels)`: torch flattens the channels first.
       layouts: for each array with several axes that a module of your own holds itself, by its name, its layout in torch
         and in Flax, in the notation of einops, such as `"1 c h w -> 1 h w c"`.
       strict: whether a missing, an unexpected or a misshapen tensor, or an array that has no rule, is an error.
-        Otherwise what fits is loaded, and the report tells what was not.
-      downcast: whether values may be rounded to the dtypes of the model, as float64 to float32.
-      dry_run: whether only to report; nothing is changed or raised for what does not fit.
+        Otherwise what fits is loaded, and the report lists the rest.
+      downcast: whether values may be rounded to the dtypes of the model, such as float64 to float32.
+      dry_run: whether only to report: nothing is changed, and nothing is raised for what does not fit.
 
     Returns:
-      The report, with every tensor and what became of it: `print` it. Among others it has `missing_keys` and
-      `unexpected_keys`, under the renamed names.
+      The report on what became of every tensor: `print` it. It also has torch's `missing_keys` and `unexpected_keys`,
+      under the renamed names.
 
     Raises:
       StateDictError (a ValueError): what does not fit, all of it listed; its `report` has every tensor.
@@ -72,17 +71,16 @@ def load_state_dict(
       >>> interop.load_state_dict(model, state_dict)
       Report(loaded=2)
     """
-    hints = read_hints(flatten, layouts)
-    layers, variables = find_layers(model, hints)
+    options = Options(rename, match, downcast)
+    layers, variables = find_layers(model, read_hints(flatten, layouts))
     ordered = match != "order" or keeps_definition_order(model)
-    planned = plan(layers, state_dict, rename=rename, match=match, downcast=downcast, ordered=ordered)
-    if dry_run:
-        return planned.report
-    planned.check(strict)
-    values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in planned.values()}
-    for place, value in values.items():
-        variables[place].set_value(value)
-    return planned.report
+    plan = make_plan(layers, state_dict, options, ordered=ordered)
+    if not dry_run:
+        plan.check(strict)
+        values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in plan.values()}
+        for place, value in values.items():
+            variables[place].set_value(value)
+    return plan.report
 
 
 def state_dict(
@@ -101,16 +99,16 @@ def state_dict(
 
     Args:
       model: the model.
-      rename: what torch calls a tensor, from the model's name for it; as in `load_state_dict`, the other way.
+      rename: as in `load_state_dict`, but from the model's names to torch's.
       flatten, layouts: as in `load_state_dict`.
-      num_batches_tracked: BatchNorm's counter, which Flax has not: for all layers, or by the tensors' names, such as
-        the state dict that was loaded.
+      num_batches_tracked: BatchNorm's counter, which Flax does not keep: one for all layers, or a mapping by tensor
+        name, such as the state dict that was loaded.
 
     Returns:
       A dict of names to numpy arrays, in torch's names, layouts and order, and the model's dtypes.
 
     Raises:
-      TypeError, ValueError: an unusable argument, or a layer of a type without a rule.
+      TypeError, ValueError: an unusable argument, or a layer whose type has no rule.
 
     Example:
       >>> from flax import nnx

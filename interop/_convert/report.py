@@ -1,21 +1,18 @@
 """What became of every tensor and every array: the table that a conversion returns, or raises."""
 
 import dataclasses
-import io
+from collections import Counter
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from .._tables import text_table
 
 Shape = tuple[int, ...]
 
-# What can be wrong, and what to say about it, in the order in which it is told.
+# What can be wrong, and how to say it, in the order of the messages.
 FAULTS = {
-    "unsupported": "layers of a type without a rule",
+    "unsupported": "layers whose type has no rule",
     "misshapen": "tensors of the wrong shape",
-    "ambiguous": "tensors of which more than one could be meant",
+    "ambiguous": "ambiguous tensors",
     "inexpressible": "tensors that Flax has no place for",
     "downcast": "tensors whose dtype the model's cannot hold (downcast=True rounds them)",
     "missing": "missing from the state dict",
@@ -30,15 +27,15 @@ class Row:
     """One tensor and the array it fills, or why it fills none.
 
     Attributes:
-      status: "loaded"; "shared", for the same values under another name; "dropped", for what Flax has no use for or
-        `rename` gives None for; or a fault: "unsupported", "misshapen", "ambiguous", "inexpressible", "downcast",
+      status: "loaded"; "shared", for the same values under another name; "dropped", if Flax has no use for it or
+        `rename` gives None; or a fault: "unsupported", "misshapen", "ambiguous", "inexpressible", "downcast",
         "missing", "unexpected".
       name: the torch name of the tensor in the model's terms, after renaming.
       source: its names in the checkpoint, several if it was folded or summed; empty if it is missing.
       target: the Flax array's path; None if there is none.
       source_shape, target_shape, source_dtype, target_dtype: None where there is no tensor or no array.
       needed_shape: the shape that the tensor must have to fill the array.
-      transform: how the one becomes the other, layouts in einops' notation.
+      transform: how the tensor becomes the array, with layouts in einops notation.
       exact: whether exporting gives back the tensor bit for bit under its own name; a folded or summed one comes back
         in plain form.
       note: the reason, or what to do.
@@ -73,7 +70,7 @@ class Report:
 
     Attributes:
       rows: one for each tensor and the array that it fills, in the model's order, then what is left over.
-      advice: what else there is to say, such as a prefix that all names have.
+      advice: anything else to say, such as a prefix that all names have.
 
     Example:
       >>> import numpy as np
@@ -97,7 +94,7 @@ class Report:
 
     @property
     def missing_keys(self) -> list[str]:
-        """Names that the model needs and the state dict has not, as torch's `load_state_dict` returns them."""
+        """Names that the model needs and the state dict lacks, as torch's `load_state_dict` returns them."""
         return self._names("missing")
 
     @property
@@ -114,7 +111,7 @@ class Report:
         return [dataclasses.asdict(row) for row in self.rows]
 
     def faults(self) -> str:
-        """All that is wrong, a paragraph for each kind; empty if nothing is."""
+        """Everything that is wrong, one paragraph per kind; empty if nothing is."""
         lines = [self.advice] if self.advice else []
         for status, words in FAULTS.items():
             items = list(dict.fromkeys(_fault(row) for row in self.with_status(status)))
@@ -126,48 +123,32 @@ class Report:
         return list(dict.fromkeys(row.name for row in self.with_status(status)))
 
     def __repr__(self) -> str:
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            counts[row.status] = counts.get(row.status, 0) + 1
+        counts = Counter(row.status for row in self.rows)
         return f"Report({', '.join(f'{status}={n}' for status, n in counts.items())})"
 
     def __str__(self) -> str:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how"):
-            table.add_column(heading, no_wrap=True)
-        for row in self.rows:
-            source = " + ".join(row.source) or row.name
-            how = "; ".join(words for words in (row.transform, row.note) if words)
-            cells = (
-                row.status, source, _shape(row.source_shape), row.source_dtype or "", row.target or "",
-                _shape(row.target_shape), row.target_dtype or "", how,
-            )  # fmt: skip
-            table.add_row(*(Text(cell) for cell in cells))
-        return render(table)
+        headings = ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how")
+        return text_table(headings, map(_cells, self.rows))
 
 
 class StateDictError(ValueError):
-    """A state dict that does not fit the model: the message lists all that is wrong, `report` has every tensor."""
+    """A state dict that does not fit the model: the message lists all faults, and `report` has every tensor."""
 
-    def __init__(self, report: Report, consequence: str = "the model is left unchanged"):
-        super().__init__(f"the state dict does not fit the model ({consequence})\n{report.faults()}")
+    def __init__(self, report: Report):
+        super().__init__(f"the state dict does not fit the model (the model is left unchanged)\n{report.faults()}")
         self.report = report
 
 
-def render(table: Table) -> str:
-    """A table as text, as wide as its cells are."""
-    console = Console(file=io.StringIO(), width=10_000, color_system=None, legacy_windows=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines() if line.strip())
-
-
-def _shape(shape: Shape | None) -> str:
-    return "" if shape is None else str(shape)
+def _cells(row: Row) -> list[str]:
+    """One row of the table."""
+    name = " + ".join(row.source) or row.name
+    how = "; ".join(words for words in (row.transform, row.note) if words)
+    source, target = (row.source_shape, row.source_dtype), (row.target, row.target_shape, row.target_dtype)
+    return [row.status, name, *("" if cell is None else str(cell) for cell in (*source, *target)), how]
 
 
 def _fault(row: Row) -> str:
-    """What is wrong with one row, in a line."""
+    """What is wrong with one row, in one line."""
     words = row.name or row.target or "the model itself"
     if row.status == "misshapen":
         words += f" {row.source_shape}, where the model needs {row.needed_shape}"

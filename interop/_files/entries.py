@@ -1,4 +1,4 @@
-"""The dict of tensors in what a file holds, which is often a dict with more in it."""
+"""The dict of tensors in what a file holds, which is often a larger dict."""
 
 from collections import deque
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ Leaf: TypeAlias = Tensor | NDArray[Any]
 
 _DEEPEST = 8
 _MOST_CHOICES = 6
-_LONGEST_LIST = 1000  # of models; longer ones are histories and the like
+_LONGEST_LIST = 1000  # longer ones hold no models, but histories and the like
 
 # What torch pickles other tensors as, and what to do about them.
 _OTHER_TENSORS = {
@@ -29,55 +29,71 @@ _OTHER_TENSORS = {
 
 
 def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
-    """`content`, or its entry, if that is a dict of tensors; Refused, with the entries that are, if not."""
-    path: tuple[str, ...] = ()
+    """`content`, or its entry, if that is a dict of tensors; if not, Refused, naming the entries that are."""
     if entry is not None:
-        path = (entry,)
         content = _at(content, entry)
-    where = f" in its entry {entry!r}" if path else ""
-    others = {key: value for key, value in _children(content).items() if not _is_tensor(value)}
-    if isinstance(content, dict) and not others:
+    if isinstance(content, dict) and all(map(_is_tensor, content.values())):
         return _named(content)
+    where = "" if entry is None else f" in its entry {entry!r}"
+    raise Refused(
+        _dicts_to_take(content, entry, where) or _what_is_not_unpickled(content, where) or _what_else(content, where)
+    )
+
+
+def _dicts_to_take(content: Any, entry: str | None, where: str) -> str:
+    """The advice to take one of the dicts of tensors below; empty if there is none."""
     choices = _dicts_of_tensors(content)
-    if choices:
-        below = {keys[0] for keys, _ in choices}
-        beside = [_item(key, value) for key, value in others.items() if str(key) not in below]
-        raise Refused(
-            f"holds more than tensors{where}; take one of its dicts, with {_shown(path, choices)}"
-            + (f". Beside them it has {listed(beside)}" if beside else "")
-        )
+    if not choices:
+        return ""
+    below = {keys[0] for keys, _ in choices}
+    beside = [_item(key, value) for key, value in _others(content).items() if str(key) not in below]
+    shown = _shown(() if entry is None else (entry,), choices)
+    more = f". Beside them it has {listed(beside)}" if beside else ""
+    return f"holds more than tensors{where}; take one of its dicts, with {shown}{more}"
+
+
+def _what_is_not_unpickled(content: Any, where: str) -> str:
+    """What the pickle would have called to make `content` or its items; empty if nothing."""
+    values = _others(content) if isinstance(content, dict) else {"it": content}
+    names = {plain(key): value.name for key, value in values.items() if isinstance(value, Unmade | Name)}
+    tensors = [f"{key} is {_OTHER_TENSORS[name]}" for key, name in names.items() if name in _OTHER_TENSORS]
+    if tensors:
+        return f"holds something other than plain arrays{where}: {listed(tensors)}"
+    if not names:
+        return ""
+    return (
+        f"asks for {listed(list(dict.fromkeys(map(plain, names.values()))))}{where}, but nothing except tensors is "
+        "unpickled, since anything else could run code. If it is a whole pickled model, load it where its code is, and "
+        "save its state_dict: torch.save(model.state_dict(), path)"
+    )
+
+
+def _what_else(content: Any, where: str) -> str:
     if not isinstance(content, dict):
-        others = {"it": content}
-    names = {plain(key): value.name for key, value in others.items() if isinstance(value, Unmade | Name)}
-    odd = [f"{key} is {_OTHER_TENSORS[name]}" for key, name in names.items() if name in _OTHER_TENSORS]
-    if odd:
-        raise Refused(f"holds what is no plain array{where}: {listed(odd)}")
-    if names:
-        raise Refused(
-            f"asks for {listed(list(dict.fromkeys(map(plain, names.values()))))}{where}, and nothing but tensors is "
-            "unpickled, since that could run any code. If it is a whole pickled model, load it where its code is, and "
-            "save its state_dict: torch.save(model.state_dict(), path)"
-        )
-    if not isinstance(content, dict):
-        raise Refused(f"holds no dict of tensors{where}, but {_described(content)}; save a model's state_dict")
-    rest = listed(list(dict.fromkeys(_item(key, value) for key, value in others.items())))
-    raise Refused(f"holds more than tensors{where}: {rest}; save it without them")
+        return f"holds no dict of tensors{where}, but {_described(content)}; save a model's state_dict"
+    rest = listed(list(dict.fromkeys(_item(key, value) for key, value in _others(content).items())))
+    return f"holds more than tensors{where}: {rest}; save it without them"
+
+
+def _others(content: Any) -> dict[Any, Any]:
+    """The items that are not tensors."""
+    return {key: value for key, value in _children(content).items() if not _is_tensor(value)}
 
 
 def _named(content: dict[Any, Leaf]) -> dict[str, Leaf]:
     tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
     if len(tensors) != len(content):
-        raise Refused("holds tensors under keys that are no names, or that are the same once written out")
+        raise Refused("holds tensors under keys that are not names, or that are the same when written as text")
     return tensors
 
 
 def _at(content: Any, entry: str) -> Any:
-    """What is at a dotted path of keys. Keys may have dots themselves: the longest one that fits is taken."""
+    """What is at a dotted path of keys. Keys may contain dots themselves: the longest one that fits is taken."""
     found = _find(content, entry)
     if found is None:
         choices = _dicts_of_tensors(content)
         flat = isinstance(content, dict) and all(map(_is_tensor, content.values()))
-        advice = "its tensors are in no entry: leave that out" if flat else "nor any dict of tensors"
+        advice = "its tensors are not in an entry: leave entry out" if flat else "it holds no dict of tensors"
         raise Refused(f"has no entry {entry!r}; {f'it has {_shown((), choices)}' if choices else advice}")
     return found
 

@@ -1,4 +1,4 @@
-"""Files as read-only bytes in memory that the operating system fills and takes back as it likes."""
+"""Files as read-only memory, which the operating system loads and evicts as it likes."""
 
 import mmap
 import os
@@ -15,7 +15,7 @@ Bytes = NDArray[np.uint8]
 
 
 def map_file(path: Path) -> Bytes:
-    """The bytes of a file. They stay what they are when it is renamed, removed or replaced by a rename."""
+    """The bytes of a file. They stay the same when it is renamed, removed or replaced by a rename."""
     # Opening a pipe would wait for a writer.
     if not stat.S_ISREG(path.stat().st_mode):
         raise Refused("is not a regular file")
@@ -26,7 +26,7 @@ def map_file(path: Path) -> Bytes:
 
 
 def aligned(raw: Bytes, alignment: int) -> Bytes:
-    """`raw`, or a copy where its address suits no array of that alignment."""
+    """`raw`, or a copy if its address does not have that alignment."""
     return raw if raw.ctypes.data % alignment == 0 else raw.copy()
 
 

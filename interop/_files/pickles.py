@@ -25,7 +25,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NEWFALSE": lambda: False,
     "EMPTY_TUPLE": tuple,
     "EMPTY_LIST": list,
-    "EMPTY_SET": list,  # a set would hash what it is given
+    "EMPTY_SET": list,  # a set would hash its items
     "EMPTY_DICT": dict,
 }
 
@@ -45,13 +45,13 @@ class Unmade:
 
 
 class _OtherKey:
-    """Stands for a dict key whose hash could take for ever: nested tuples, or huge ints made to collide."""
+    """Stands for a dict key whose hash could take forever: nested tuples, or huge ints made to collide."""
 
 
 def unpickle(
     file: BytesIO, calls: Mapping[str, Callable[..., Any]], load_persistent: Callable[[Any], Any] | None = None
 ) -> Any:
-    """The next pickle in `file`, which is left behind its end.
+    """The next pickle in `file`, which is left at the pickle's end.
 
     Args:
       file: the bytes.
@@ -145,7 +145,7 @@ def as_dict(pairs: Any = None) -> dict[Any, Any]:
 
 def _call(calls: Mapping[str, Callable[..., Any]], called: Any, arguments: Any) -> Any:
     if not isinstance(called, Name | Unmade):
-        raise Refused(f"is not read: its pickle calls what is no function ({plain(called)})")
+        raise Refused(f"is not read: its pickle calls something that is not a function ({plain(called)})")
     if isinstance(called, Name) and called.name in calls:
         return calls[called.name](*arguments)
     return Unmade(called.name)
@@ -155,7 +155,7 @@ def _extend(target: Any, items: list[Any]) -> None:
     if isinstance(target, list):
         target.extend(items)
     elif not isinstance(target, Unmade):
-        raise Refused(f"is not read: its pickle appends to what is no list ({plain(target)})")
+        raise Refused(f"is not read: its pickle appends to something that is not a list ({plain(target)})")
 
 
 def _update(target: Any, items: list[Any]) -> None:
@@ -164,4 +164,4 @@ def _update(target: Any, items: list[Any]) -> None:
             harmless = isinstance(key, str) or (isinstance(key, int) and abs(key) < 2**60)
             target[key if harmless else _OtherKey()] = value
     elif not isinstance(target, Unmade):
-        raise Refused(f"is not read: its pickle sets items of what is no dict ({plain(target)})")
+        raise Refused(f"is not read: its pickle sets items of something that is not a dict ({plain(target)})")

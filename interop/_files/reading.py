@@ -17,11 +17,11 @@ from .torch_tensors import Tensor
 
 Reader: TypeAlias = Callable[[Path], Any]
 
-# How much larger than its file a checkpoint's tensors may be: torch saves an expanded or a shared tensor's bytes once.
+# How much larger than its file a checkpoint's tensors may be: torch saves what is expanded or shared once.
 _MOST_EXPANDED = 32
 _ALWAYS_ALLOWED = 256 * 2**20
 
-# What a file is that begins so, and is no checkpoint.
+# Files that are not checkpoints, by how they begin.
 _OTHER_KINDS = {
     b"\x1f\x8b": "is compressed with gzip; unpack it first",
     b"BZh": "is compressed with bzip2; unpack it first",
@@ -38,19 +38,19 @@ _OTHER_KINDS = {
 def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, NDArray[Any]]:
     """The tensors of a checkpoint, by name. Neither torch nor any code in the file is run.
 
-    The arrays are read-only views of the file, so that reading takes no memory until an array is used, and then one
-    tensor's at a time. They outlive the file's removal, and its replacement as `interop.write` does it, but not that it
-    is written over in place while they are in use, which is how `torch.save` writes: copy what you keep.
+    The arrays are read-only views of the file, so reading takes no memory until an array is used, and then only that
+    tensor's. They stay valid if the file is removed, or replaced as `interop.write` does it, but not if it is
+    overwritten in place, as `torch.save` does: copy what you keep.
 
     Args:
-      path: a file, of whatever name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
+      path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
         tensors of any device; or the index of a checkpoint in several files, such as
         `model.safetensors.index.json`. Or a folder with one of these in it.
-      entry: where the tensors are in a dict within the file's, beside other things, that dict's key, such as
-        `"state_dict"`, or keys, such as `"model.generator"`.
+      entry: if the file holds more than a dict of tensors, the key of that dict, such as `"state_dict"`, or keys, such
+        as `"model.generator"`.
 
     Returns:
-      A dict of name to numpy array, in the file's dtypes; numpy's missing ones, such as bfloat16, are `ml_dtypes`'.
+      A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.
 
     Raises:
       FileNotFoundError: no such file.
@@ -89,28 +89,34 @@ def _read_shard(path: Path) -> dict[str, NDArray[Any]]:
         return _read(path, None)
 
 
+# What reads a file, by how it begins.
+_READERS: dict[Reader, Callable[[bytes], bool]] = {
+    # After its header's length, which may be any eight bytes.
+    read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
+    read_zip: lambda head: head.startswith(ZIP_MAGIC),
+    read_legacy: lambda head: head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"),
+    _read_index: lambda head: head.lstrip().startswith(b"{"),
+}
+
+
 def _reader(path: Path) -> Reader:
-    """What reads a file, by how it begins."""
+    """What reads a file, by how it begins; Refused for one of no known kind."""
     head = map_file(path)[:512].tobytes()
-    text = head.lstrip()
-    if head[8:9] == b"{" and b"\0" in head[:8]:  # after its header's length, which may be any eight bytes
-        return read_safetensors
-    if head.startswith(ZIP_MAGIC):
-        return read_zip
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return read_legacy
-    if text.startswith(b"{"):
-        return _read_index
-    if head[257:262] == b"ustar":
-        raise Refused(
-            "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
-        )
-    for magic, kind in _OTHER_KINDS.items():
-        if text.startswith(magic):
-            raise Refused(kind)
+    for reader, fits in _READERS.items():
+        if fits(head):
+            return reader
+    if kind := _other_kind(head):
+        raise Refused(kind)
     if path.suffix == ".safetensors":
         return read_safetensors
     raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
+
+
+def _other_kind(head: bytes) -> str:
+    """What kind of file begins like this but is not a checkpoint; empty if that is not known."""
+    if head[257:262] == b"ustar":
+        return "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
+    return next((kind for magic, kind in _OTHER_KINDS.items() if head.lstrip().startswith(magic)), "")
 
 
 def _checkpoint_in(folder: Path) -> Path:
@@ -128,7 +134,7 @@ def _checkpoint_in(folder: Path) -> Path:
         raise Refused("is a checkpoint of Orbax; orbax.checkpoint.StandardCheckpointer().restore(path) reads it")
     if any(path.suffix == ".distcp" for path in files):
         raise Refused(
-            "is a checkpoint of torch.distributed; one file is made of it by "
+            "is a checkpoint of torch.distributed; make one file of it with "
             "torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
         )
     raise Refused("is a folder without a checkpoint in it")

@@ -1,4 +1,4 @@
-"""Why a checkpoint is not read, in words fit for a terminal."""
+"""Why a checkpoint is not read, in words that are safe to print."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not read or not written; the message says why, and what would do."""
+    """A checkpoint that is not read or not written; the message says why, and what to do."""
 
 
 class Refused(Exception):
@@ -33,7 +33,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def plain(name: object, limit: int = 80) -> str:
     """A name from a file as one short line, whatever it holds."""
-    text = name if isinstance(name, str) else str(name) if _is_short_int(name) else type(name).__name__
+    is_short_int = isinstance(name, int) and abs(name) < 2**60
+    text = name if isinstance(name, str) else str(name) if is_short_int else type(name).__name__
     if len(text) > limit:
         text = text[: limit - 3] + "..."
     return text if text.isprintable() else repr(text)
@@ -43,7 +44,3 @@ def listed(items: list[str], limit: int = 8) -> str:
     """Up to `limit` of them, and how many more there are."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
-
-
-def _is_short_int(value: object) -> bool:
-    return isinstance(value, int) and abs(value) < 2**60

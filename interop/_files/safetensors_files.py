@@ -9,7 +9,7 @@ from typing import Any
 import safetensors
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
+from .._tensors import DTYPES
 from .mapped import aligned, map_file, view
 from .refusal import Refused, plain
 
@@ -17,32 +17,17 @@ MOST_HEADER = 32 * 2**20
 LENGTH = struct.Struct("<Q")
 
 # The format's names of the dtypes, by ours.
-NAMES = {
-    "bool": "BOOL",
-    "uint8": "U8",
-    "int8": "I8",
-    "uint16": "U16",
-    "int16": "I16",
-    "uint32": "U32",
-    "int32": "I32",
-    "uint64": "U64",
-    "int64": "I64",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "float32": "F32",
-    "float64": "F64",
-    "complex64": "C64",
-    "float8_e4m3fn": "F8_E4M3",
-    "float8_e4m3fnuz": "F8_E4M3FNUZ",
-    "float8_e5m2": "F8_E5M2",
-    "float8_e5m2fnuz": "F8_E5M2FNUZ",
-    "float8_e8m0fnu": "F8_E8M0",
-}
+_PAIRS = """
+    bool=BOOL uint8=U8 int8=I8 uint16=U16 int16=I16 uint32=U32 int32=I32 uint64=U64 int64=I64
+    float16=F16 bfloat16=BF16 float32=F32 float64=F64 complex64=C64 float8_e4m3fn=F8_E4M3
+    float8_e4m3fnuz=F8_E4M3FNUZ float8_e5m2=F8_E5M2 float8_e5m2fnuz=F8_E5M2FNUZ float8_e8m0fnu=F8_E8M0
+"""
+NAMES: dict[str, str] = dict(pair.split("=") for pair in _PAIRS.split())
 _DTYPES = {theirs: DTYPES[ours] for ours, theirs in NAMES.items()}
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors as views of the file. (The library's own reader copies them, and knows no float8 in numpy.)"""
+    """The tensors as views of the file. (The library's own reader copies them, and lacks float8 in numpy.)"""
     raw = map_file(path)
     (length,) = LENGTH.unpack(raw[: LENGTH.size].tobytes())
     if length > MOST_HEADER:

@@ -31,8 +31,8 @@ def weight_map(path: Path) -> dict[str, str]:
         return files
 
 
-def read_shards(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """The tensors of an index's files, each read by `read`."""
+def read_shards(path: Path, read_shard: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """The tensors of an index's files, each read by `read_shard`."""
     files = weight_map(path)
     shards = {file: _inside(path.parent, file) for file in dict.fromkeys(files.values())}
     missing = [plain(file) for file, shard in shards.items() if not shard.is_file()]
@@ -43,7 +43,7 @@ def read_shards(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str,
         listed_in.setdefault(file, []).append(name)
     tensors: dict[str, Any] = {}
     for file, shard in shards.items():
-        content = read(shard)
+        content = read_shard(shard)
         absent = [plain(name) for name in listed_in[file] if name not in content]
         if absent:
             raise Refused(f"lists tensors that {plain(file)} does not hold: {listed(absent)}")

@@ -18,6 +18,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MOST_DIRECTORY = 16 * 2**20
 _ENCRYPTED = 1
+_OTHER_BYTE_ORDER = "has another byte order than this machine; load and save it with torch"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -26,7 +27,7 @@ def read_zip(path: Path) -> Any:
     raw = map_file(path)
     records = _records(path, len(raw))
     if "byteorder" in records and _record(raw, records["byteorder"]).tobytes() != sys.byteorder.encode():
-        raise Refused("is in the other byte order than this machine's; load and save it with torch")
+        raise Refused(_OTHER_BYTE_ORDER)
     stored = {name.removeprefix("data/"): entry for name, entry in records.items() if name.startswith("data/")}
     storages: dict[str, Storage | Unmade] = {}
 
@@ -48,13 +49,7 @@ def read_legacy(path: Path) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
     file = BytesIO(raw[:MOST_BYTES].tobytes())
-    if unpickle(file, {}) != LEGACY_MAGIC:
-        raise Refused("is a pickle, but not one of torch.save")
-    if unpickle(file, {}) != _LEGACY_PROTOCOL:
-        raise Refused("is of a version of torch's legacy format that nobody knows")
-    system = unpickle(file, {})
-    if system["little_endian"] != (sys.byteorder == "little"):
-        raise Refused("is in the other byte order than this machine's; load and save it with torch")
+    _check_preamble(file)
     storages: dict[str, Storage | Unmade] = {}
 
     def load_persistent(identity: Any) -> Any:
@@ -67,24 +62,38 @@ def read_legacy(path: Path) -> Any:
 
     content = unpickle(file, CALLS, load_persistent)
     keys = unpickle(file, {})
-    start = file.tell()
     if not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
         raise Refused("is broken: its storages are not those that its tensors name")
+    start = file.tell()
     for key in keys:
-        found = storages[key]
-        if not isinstance(found, Storage):
-            raise Refused(f"holds a {plain(found.name)}, whose size is unknown here; load and save it with torch")
-        numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
-        if numel * found.dtype.itemsize != found.nbytes:
-            raise Refused(f"is broken: a storage has {numel:,} elements, and its tensors say {found.nbytes:,} bytes")
-        start += 8
-        place(found, raw[start : start + found.nbytes])
-        start += found.nbytes
+        start = _place_legacy(storages[key], raw, start)
     return content
 
 
+def _check_preamble(file: BytesIO) -> None:
+    """Reads the three pickles that come first: the magic number, the version and the byte order."""
+    if unpickle(file, {}) != LEGACY_MAGIC:
+        raise Refused("is a pickle, but not one of torch.save")
+    if unpickle(file, {}) != _LEGACY_PROTOCOL:
+        raise Refused("has an unknown version of torch's legacy format")
+    if unpickle(file, {})["little_endian"] != (sys.byteorder == "little"):
+        raise Refused(_OTHER_BYTE_ORDER)
+
+
+def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
+    """Places a storage whose number of elements, and then its bytes, begin at `start`; returns where they end."""
+    if not isinstance(storage, Storage):
+        raise Refused(f"holds a {plain(storage.name)}, whose size is unknown here; load and save it with torch")
+    numel = int.from_bytes(raw[start : start + 8].tobytes(), "little")
+    if numel * storage.dtype.itemsize != storage.nbytes:
+        raise Refused(f"is broken: a storage has {numel:,} elements, but its tensors say {storage.nbytes:,} bytes")
+    end = start + 8 + storage.nbytes
+    place(storage, raw[start + 8 : end])
+    return end
+
+
 class _Bounded(FileIO):
-    """A file of which `zipfile` cannot make more objects than memory holds: it reads an archive's directory at once."""
+    """A file that refuses large reads: `zipfile` reads a directory at once, and makes an object of each entry."""
 
     def read(self, size: int | None = -1, /) -> Any:
         if size is None or size < 0:
@@ -99,7 +108,7 @@ def _records(path: Path, file_size: int) -> dict[str, zipfile.ZipInfo]:
     with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if len(entries) != len(archive.infolist()):
-            raise Refused("is broken: several entries of its archive have one name")
+            raise Refused("is broken: several entries of its archive have the same name")
     root = _root(list(entries))
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & _ENCRYPTED for entry in entries.values()):
         raise Refused(
@@ -108,7 +117,7 @@ def _records(path: Path, file_size: int) -> dict[str, zipfile.ZipInfo]:
         )
     declared = sum(entry.file_size for entry in entries.values())
     if declared > file_size:
-        raise Refused(f"is broken: its archive declares {declared:,} bytes, and the file has {file_size:,}")
+        raise Refused(f"is broken: its archive declares {declared:,} bytes, but the file has {file_size:,}")
     return {name.removeprefix(root): entry for name, entry in entries.items() if name.startswith(root)}
 
 
@@ -129,7 +138,7 @@ def _root(names: list[str]) -> str:
 
 
 def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
-    """An entry's bytes, uncompressed as they are."""
+    """An entry's bytes, which are not compressed."""
     header = raw[entry.header_offset : entry.header_offset + _LOCAL_HEADER.size].tobytes()
     magic, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     named = entry.header_offset + _LOCAL_HEADER.size
@@ -144,7 +153,7 @@ def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
 
 
 def _storage(identity: Any, length: int, storages: dict[str, Storage | Unmade]) -> tuple[Storage | Unmade, str, Any]:
-    """The storage that a persistent id of so many parts describes, its key, and the id's last part."""
+    """The storage that a persistent id with `length` parts describes, its key, and the id's last part."""
     if not isinstance(identity, tuple) or len(identity) != length or identity[0] != "storage":
         raise Refused("is broken: its pickle refers to something other than a storage")
     _, kind, key, _, numel, *_ = identity

@@ -8,26 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
+from .._tensors import DTYPES
 from .mapped import Bytes, aligned, view
 from .pickles import Name, Unmade, as_dict
 from .refusal import Refused, plain
 
-_STORAGES = {
-    "BoolStorage": "bool",
-    "ByteStorage": "uint8",
-    "CharStorage": "int8",
-    "ShortStorage": "int16",
-    "IntStorage": "int32",
-    "LongStorage": "int64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-    "UntypedStorage": "uint8",
-}
+# The dtypes of torch's types of storage.
+_PAIRS = """
+    Bool=bool Byte=uint8 Char=int8 Short=int16 Int=int32 Long=int64 Half=float16 BFloat16=bfloat16
+    Float=float32 Double=float64 ComplexFloat=complex64 ComplexDouble=complex128 Untyped=uint8
+"""
+_STORAGES = {f"{theirs}Storage": ours for theirs, ours in (pair.split("=") for pair in _PAIRS.split())}
 
 
 @dataclass(eq=False)
@@ -53,11 +44,11 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """The size of the tensor written out, which for an expanded one is more than it takes in the file."""
+        """The size of the tensor when written out: for an expanded one, more than it takes in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def array(self) -> NDArray[Any]:
-        """The tensor as a view of the file, if its place there allows one."""
+        """The tensor as a view of the file, if its alignment there allows one."""
         if self.storage.raw is None:
             raise Refused("is broken: the bytes of one of its storages are missing")
         size = self.dtype.itemsize
@@ -68,7 +59,7 @@ class Tensor:
 
 
 def storage(kind: Any, numel: Any) -> Storage | Unmade:
-    """The storage of a persistent id's type and length; `Unmade` for a type that numpy has not, a quantized one."""
+    """The storage of a persistent id's type and length; `Unmade` for one that numpy lacks, such as a quantized one."""
     if not isinstance(kind, Name) or not _is_size(numel):
         raise Refused("is broken: one of its storages has no type or no size")
     name = _STORAGES.get(kind.name.rpartition(".")[2]) if kind.name.startswith("torch.") else None
@@ -78,7 +69,7 @@ def storage(kind: Any, numel: Any) -> Storage | Unmade:
 def place(storage: Storage, raw: Bytes) -> None:
     """Says where a storage's bytes are."""
     if len(raw) != storage.nbytes:
-        raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, and {len(raw):,} are there")
+        raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, but {len(raw):,} are there")
     # Bytes without a type may be any tensor's, whose alignment is at most 8.
     storage.raw = aligned(raw, 8 if storage.dtype == np.uint8 else storage.dtype.alignment)
 
@@ -97,8 +88,8 @@ def _rebuild(
     last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if all(shape) and (offset + last + 1) * dtype.itemsize > storage.nbytes:
         raise Refused(
-            f"is broken: a tensor of shape {shape} begins at element {offset} of a storage, and ends behind the "
-            f"{storage.nbytes:,} bytes of that"
+            f"is broken: a tensor of shape {shape} begins at element {offset} of a storage, and ends beyond its "
+            f"{storage.nbytes:,} bytes"
         )
     flags = metadata if isinstance(metadata, dict) else {}
     # An empty tensor may begin anywhere.
@@ -106,11 +97,7 @@ def _rebuild(
     return Tensor(storage, dtype, offset, shape, strides, bool(flags.get("conj")), bool(flags.get("neg")))
 
 
-def _rebuild_v1(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor | Unmade:
-    return _rebuild(storage, offset, shape, strides)
-
-
-def _rebuild_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
+def _rebuild_v1_or_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
     return _rebuild(storage, offset, shape, strides, None, *rest[2:3])
 
 
@@ -137,12 +124,12 @@ def _rebuild_from_type(function: Any, cls: Any, arguments: Any, *_: Any) -> Any:
 
 
 def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**48  # checked before any product: Python's ints have no end
+    return type(value) is int and 0 <= value < 2**48  # checked before any product: Python's ints are unlimited
 
 
 _REBUILDS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_v1,
-    "torch._utils._rebuild_tensor_v2": _rebuild_v2,
+    "torch._utils._rebuild_tensor": _rebuild_v1_or_v2,
+    "torch._utils._rebuild_tensor_v2": _rebuild_v1_or_v2,
     "torch._utils._rebuild_tensor_v3": _rebuild_v3,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,

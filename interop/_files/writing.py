@@ -13,8 +13,7 @@ import jax
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from .._layers.dtypes import DTYPES
-from .._layers.tensors import to_numpy, torch_tensor
+from .._tensors import DTYPES, to_numpy, torch_tensor
 from .refusal import CheckpointError
 from .safetensors_files import NAMES
 
@@ -29,15 +28,15 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     happens, `path` is the old file or the new one. A process that is killed may leave one with `.tmp` in its name.
 
     Args:
-      path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which takes torch. A
-        file that is there is replaced.
+      path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which needs torch. An
+        existing file is replaced.
       state_dict: names to tensors: of numpy, JAX or torch, in any memory layout. Tensors that share memory are
         written one by one.
 
     Raises:
       CheckpointError (a ValueError): another suffix, or no such folder.
       ImportError: torch is needed, and not installed.
-      TypeError: a name is no string, a value no array, or of a dtype that the format has not. Nothing is written.
+      TypeError: a name is not a string, a value is not an array, or the format lacks its dtype. Nothing is written.
 
     Example:
       >>> import jax.numpy as jnp
@@ -67,14 +66,14 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
     """Writes an Orbax checkpoint of Flax variables: a folder, which appears under its name only when it is whole.
 
     Args:
-      path: the folder, which must not be there yet. A process that is killed may leave one with
+      path: the folder, which must not exist yet. A process that is killed may leave one with
         `orbax-checkpoint-tmp` in its name, to be deleted.
       variables: a pytree of arrays: what a linen module's `apply` takes, or `nnx.state(model)`.
 
     Raises:
-      FileExistsError: `path` is there.
+      FileExistsError: `path` exists.
       CheckpointError (a ValueError): no such folder, or an array without elements, which Orbax cannot write.
-      TypeError: a leaf is no array, or there is none.
+      TypeError: a leaf is not an array, or there are no leaves.
 
     Example:
       >>> import numpy as np, orbax.checkpoint
@@ -89,20 +88,25 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
 
     path = Path(path).absolute()
     if path.exists():
-        raise FileExistsError(f"{path} is there already; name a folder that is not, or remove it first")
+        raise FileExistsError(f"{path} exists already; name another folder, or remove it first")
     if not path.parent.is_dir():
         raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
+    _check_leaves(variables)
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, variables)
+
+
+def _check_leaves(variables: Any) -> None:
+    """Raises TypeError or CheckpointError unless this is a pytree of arrays that Orbax can write."""
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
-        raise TypeError("variables must be a pytree of arrays, and has none")
+        raise TypeError("variables must be a pytree of arrays, but has none")
     for keys, leaf in leaves:
         name = jax.tree_util.keystr(keys)
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise TypeError(f"variables must be a pytree of arrays, got {type(leaf).__name__} at {name}")
         if 0 in leaf.shape:
             raise CheckpointError(f"variables must have elements, which Orbax needs; got shape {leaf.shape} at {name}")
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, variables)
 
 
 def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDArray[Any]:
@@ -129,13 +133,13 @@ def _save_with_torch(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 def _replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write under; the file there takes the place of `path` if nothing is raised."""
     if path.is_dir() or not path.parent.is_dir():
-        raise CheckpointError(f"path must name a file in a folder that is there, got {path}")
+        raise CheckpointError(f"path must name a file in an existing folder, got {path}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.touch(exist_ok=False)
         mode = (path if path.exists() else temporary).stat().st_mode
         yield temporary
-        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that nobody else may read
+        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that only their owner may read
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

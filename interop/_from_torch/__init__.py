@@ -1,5 +1,1 @@
-"""PyTorch modules as nnx models: the walk, the table of twins, and the forms that tensors have on their way."""
-
-from .walk import from_torch as from_torch
-
-__all__ = ["from_torch"]
+"""PyTorch modules as nnx models: the conversion, the tables of twins, and the forms of tensors on their way."""

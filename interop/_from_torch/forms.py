@@ -29,7 +29,7 @@ class Site:
         self.forms = self.forms & forms
 
     def has_channels_moved(self) -> bool:
-        """Whether Flax has the channels elsewhere; where nothing decides, the input is maps, as `from_torch` says."""
+        """Whether Flax has the channels elsewhere; if nothing decides it, the input is maps, as `from_torch` says."""
         if self.forms <= FEATURES_LAST:
             return False
         self.forms = self.forms & set(MAPS.values())

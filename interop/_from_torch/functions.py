@@ -18,7 +18,7 @@ def _plain(function: Function) -> Build:
 
 
 def _with(function: Function, **names: str) -> Build:
-    """A function with arguments: for each of them, the name of the torch module's attribute."""
+    """A function with arguments, each taken from the torch module's attribute of the given name."""
     return lambda m, site: functools.partial(function, **{name: getattr(m, theirs) for name, theirs in names.items()})
 
 
@@ -27,7 +27,7 @@ def _gelu(m: Any, site: Site) -> Function:
 
 
 def softplus(x: jax.Array, *, beta: float, threshold: float) -> jax.Array:
-    """torch's: the identity where `beta * x` is above the threshold."""
+    """torch's softplus: the identity where `beta * x` is above the threshold."""
     return jnp.where(beta * x > threshold, x, jax.nn.softplus(beta * x) / beta)
 
 
@@ -46,7 +46,7 @@ def _pad(mode: str) -> Build:
     def build(m: Any, site: Site) -> Function:
         if min(m.padding) < 0:
             raise ValueError(f"padding={tuple(m.padding)}: a negative one crops, and jnp.pad does not; slice in Flax")
-        # torch begins with the last axis.
+        # torch lists the last axis first.
         widths = zip(m.padding[-2::-2], m.padding[-1::-2], strict=True)
         value = {"constant_values": m.value} if mode == "constant" else {}
         return functools.partial(jnp.pad, pad_width=((0, 0), *widths, (0, 0)), mode=mode, **value)
@@ -63,7 +63,7 @@ def _flatten(m: Any, site: Site) -> Function:
 
 
 def flatten(x: jax.Array, *, channels_first: bool) -> jax.Array:
-    """`x` as vectors; `channels_first`, in the order of a tensor whose channels, last in `x`, come first."""
+    """`x` as vectors; with `channels_first`, as if the channels, which are last in `x`, were first."""
     return (jnp.moveaxis(x, -1, 1) if channels_first else x).reshape(x.shape[0], -1)
 
 
@@ -107,12 +107,13 @@ FUNCTIONS: dict[str, tuple[Build, Set[str]]] = {
     "Flatten": (_flatten, ANY),
     "Unflatten": (_unflatten, {VECTOR}),
 }
+_PAD_MODES = {
+    "Zero": "constant",
+    "Constant": "constant",
+    "Reflection": "reflect",
+    "Replication": "edge",
+    "Circular": "wrap",
+}
 for _spatial, _form in MAPS.items():
-    for _name, _mode in {
-        "Zero": "constant",
-        "Constant": "constant",
-        "Reflection": "reflect",
-        "Replication": "edge",
-        "Circular": "wrap",
-    }.items():
+    for _name, _mode in _PAD_MODES.items():
         FUNCTIONS[f"{_name}Pad{_spatial}d"] = (_pad(_mode), {_form})

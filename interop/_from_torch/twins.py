@@ -1,7 +1,7 @@
 """The table of PyTorch's modules: for each, the function that builds its nnx twin, and the inputs on which it is one.
 
 A function takes the torch module and its `Site` and passes the arguments on; the weights are loaded later. To add a
-module, write its function and name both at the end. A ValueError says what Flax cannot express, why, and what would do.
+module, write its function and name both at the end. A ValueError says what Flax cannot express, why, and what to do.
 """
 
 from collections.abc import Set
@@ -192,7 +192,7 @@ def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
 
 
 def _dropout(shared_axes: int = 0) -> Build:
-    """Dropout of single numbers, or of whole maps with so many spatial axes."""
+    """Dropout of single numbers, or of whole maps with that many spatial axes."""
     axes = tuple(range(1, 1 + shared_axes))
     return lambda m, site: nnx.Dropout(m.p, broadcast_dims=axes, deterministic=not m.training, rngs=site.rngs)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from .._tensors import to_numpy
 from .layer_types import CONV_TRANSPOSE, FLAX_KERNELS
-from .tensors import to_numpy
 
 _KERNEL = CONV_TRANSPOSE.parameters[0]
 
@@ -21,8 +21,7 @@ def kernel_from_torch(weight: Any) -> NDArray[Any]:
       A C-contiguous numpy array, `(*kernel_size, in, out // groups)`, of the same dtype.
 
     Raises:
-      TypeError: not an array.
-      ValueError: no spatial axis.
+      TypeError, ValueError: not an array, or one without a spatial axis.
 
     Example:
       >>> import numpy as np
@@ -44,8 +43,7 @@ def kernel_to_torch(kernel: Any) -> NDArray[Any]:
       A C-contiguous numpy array, `(in, out // groups, *kernel_size)`, of the same dtype.
 
     Raises:
-      TypeError: not an array.
-      ValueError: no spatial axis.
+      TypeError, ValueError: not an array, or one without a spatial axis.
 
     Example:
       >>> import numpy as np
@@ -73,8 +71,7 @@ def kernel_from_flax(kernel: Any, *, transpose_kernel: bool = False) -> NDArray[
       A C-contiguous numpy array, `(*kernel_size, in, out)`, of the same dtype.
 
     Raises:
-      TypeError: not an array.
-      ValueError: no spatial axis.
+      TypeError, ValueError: not an array, or one without a spatial axis.
 
     Example:
       >>> import numpy as np

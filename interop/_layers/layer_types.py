@@ -4,7 +4,6 @@ To add a layer type, describe its arrays in a `LayerType` and name its classes a
 how the layer is made, a function of the layer and of its arrays' shapes stands in the type's place.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -13,13 +12,9 @@ from flax import linen, nnx
 import jax_tconv.linen
 import jax_tconv.nnx
 
-from .layouts import LayerType, Parameter, Shape
+from .layouts import LayerType, Parameter, Shape, UnsupportedLayerError
 
 Shapes: TypeAlias = Mapping[str, Shape]
-
-
-class UnsupportedLayerError(ValueError):
-    """A Flax layer that has no twin in PyTorch as it is set up."""
 
 
 _BIAS = Parameter("bias", "bias", "c", "c")
@@ -50,7 +45,7 @@ FLAX_KERNELS = {
 
 
 def _flax_conv_transpose(layer: Any, shapes: Shapes) -> LayerType:
-    """Flax's own: it applies the kernel backwards, or, with `transpose_kernel`, as the gradient of a convolution."""
+    """Flax's own, which applies the kernel backwards, or with `transpose_kernel` as the gradient of a convolution."""
     hint = "Flax's ConvTranspose has no groups; jax_tconv's has feature_group_count"
     return LayerType("ConvTranspose", (FLAX_KERNELS[layer.transpose_kernel], _BIAS), spectral_axis=1, hint=hint)
 
@@ -63,13 +58,8 @@ def _linear_general(layer: Any, shapes: Shapes) -> LayerType:
     rank = len(shapes["kernel"])
     inputs = " ".join(f"i{n}" for n in range(len(axis)))
     outputs = " ".join(f"o{n}" for n in range(rank - len(axis)))
-    return LayerType(
-        "Linear",
-        (
-            Parameter("weight", "kernel", f"({outputs}) ({inputs})", f"{inputs} {outputs}"),
-            Parameter("bias", "bias", f"({outputs})", outputs),
-        ),
-    )
+    weight = Parameter("weight", "kernel", f"({outputs}) ({inputs})", f"{inputs} {outputs}")
+    return LayerType("Linear", (weight, Parameter("bias", "bias", f"({outputs})", outputs)))
 
 
 def _attention(layer: Any, shapes: Shapes) -> LayerType:
@@ -89,45 +79,31 @@ def _attention(layer: Any, shapes: Shapes) -> LayerType:
     return LayerType("MultiheadAttention", tuple(parameters))
 
 
-def _gates(kernel: str, flax_names: tuple[str, ...], torch_name: str) -> list[Parameter]:
+def _gates(torch_name: str, *flax_names: str) -> list[Parameter]:
+    """The layers that Flax has for the gates, whose weights torch stacks."""
     count = len(flax_names)
-    return [
-        Parameter(torch_name, f"{name}.{kernel}", "o i", "i o", part=(n, count)) for n, name in enumerate(flax_names)
-    ]
+    return [Parameter(torch_name, f"{name}.kernel", "o i", "i o", part=(n, count)) for n, name in enumerate(flax_names)]
 
 
-def _lstm(forget: str) -> LayerType:
-    """Flax has one bias where torch has two."""
-    gates = ("i", forget, "g", "o")
-    biases = [
-        Parameter("bias_ih", f"h{gate}.bias", "c", "c", part=(n, 4), added="bias_hh") for n, gate in enumerate(gates)
-    ]
-    inputs = _gates("kernel", tuple(f"i{gate}" for gate in gates), "weight_ih")
-    hidden = _gates("kernel", tuple(f"h{gate}" for gate in gates), "weight_hh")
-    return LayerType("LSTMCell", (*inputs, *hidden, *biases))
+def _lstm(*inputs: str) -> LayerType:
+    """`inputs` are Flax's layers for the gates' inputs. Flax has one bias where torch has two."""
+    hidden = ("hi", "hf", "hg", "ho")
+    biases = [Parameter("bias_ih", f"{h}.bias", "c", "c", part=(n, 4), added="bias_hh") for n, h in enumerate(hidden)]
+    return LayerType("LSTMCell", (*_gates("weight_ih", *inputs), *_gates("weight_hh", *hidden), *biases))
 
 
-LSTM = _lstm("f")
-LSTM_NNX = LayerType(
-    "LSTMCell",
-    tuple(
-        dataclasses.replace(parameter, flax_name=parameter.flax_name.replace("if.", "if_."))
-        for parameter in LSTM.parameters
-    ),
+LSTM = _lstm("ii", "if", "ig", "io")
+LSTM_NNX = _lstm("ii", "if_", "ig", "io")
+_STACKED = (
+    Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
+    Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
 )
-LSTM_STACKED = LayerType(
-    "LSTMCell",
-    (
-        Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
-        Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
-        Parameter("bias_ih", "dense_h.bias", "c", "c", added="bias_hh"),
-    ),
-)
+LSTM_STACKED = LayerType("LSTMCell", (*_STACKED, Parameter("bias_ih", "dense_h.bias", "c", "c", added="bias_hh")))
 GRU = LayerType(
     "GRUCell",
     (
-        *_gates("kernel", ("ir", "iz", "in"), "weight_ih"),
-        *_gates("kernel", ("hr", "hz", "hn"), "weight_hh"),
+        *_gates("weight_ih", "ir", "iz", "in"),
+        *_gates("weight_hh", "hr", "hz", "hn"),
         Parameter("bias_ih", "ir.bias", "c", "c", part=(0, 3), added="bias_hh"),
         Parameter("bias_ih", "iz.bias", "c", "c", part=(1, 3), added="bias_hh"),
         Parameter("bias_ih", "in.bias", "c", "c", part=(2, 3)),
@@ -136,48 +112,28 @@ GRU = LayerType(
 )
 # nnx's cell has no bias of its own within the reset gate.
 GRU_STACKED = LayerType(
-    "GRUCell",
-    (
-        Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
-        Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
-        Parameter("bias_ih", "dense_i.bias", "c", "c", added="bias_hh", without=(2, 3)),
-    ),
+    "GRUCell", (*_STACKED, Parameter("bias_ih", "dense_i.bias", "c", "c", added="bias_hh", without=(2, 3)))
 )
 
-LAYER_TYPES: dict[type, LayerType | Callable[[Any, Shapes], LayerType]] = {
-    jax_tconv.linen.ConvTranspose: CONV_TRANSPOSE,
-    jax_tconv.nnx.ConvTranspose: CONV_TRANSPOSE,
-    linen.ConvTranspose: _flax_conv_transpose,
-    nnx.ConvTranspose: _flax_conv_transpose,
-    linen.Conv: CONV,
-    nnx.Conv: CONV,
-    linen.Dense: LINEAR,
-    nnx.Linear: LINEAR,
-    linen.DenseGeneral: _linear_general,
-    nnx.LinearGeneral: _linear_general,
-    linen.Embed: EMBEDDING,
-    nnx.Embed: EMBEDDING,
-    linen.BatchNorm: BATCH_NORM,
-    nnx.BatchNorm: BATCH_NORM,
-    linen.LayerNorm: NORM,
-    nnx.LayerNorm: NORM,
-    linen.GroupNorm: NORM,
-    nnx.GroupNorm: NORM,
-    linen.InstanceNorm: NORM,
-    nnx.InstanceNorm: NORM,
-    linen.RMSNorm: RMS_NORM,
-    nnx.RMSNorm: RMS_NORM,
-    linen.PReLU: PRELU,
-    nnx.PReLU: PRELU,
-    linen.LSTMCell: LSTM,
-    linen.OptimizedLSTMCell: LSTM,
-    nnx.LSTMCell: LSTM_NNX,
-    nnx.OptimizedLSTMCell: LSTM_STACKED,
-    linen.GRUCell: GRU,
-    nnx.GRUCell: GRU_STACKED,
-    linen.MultiHeadDotProductAttention: _attention,
-    nnx.MultiHeadAttention: _attention,
-}
+_CLASSES: tuple[tuple[LayerType | Callable[[Any, Shapes], LayerType], *tuple[type, ...]], ...] = (
+    (CONV_TRANSPOSE, jax_tconv.linen.ConvTranspose, jax_tconv.nnx.ConvTranspose),
+    (_flax_conv_transpose, linen.ConvTranspose, nnx.ConvTranspose),
+    (CONV, linen.Conv, nnx.Conv),
+    (LINEAR, linen.Dense, nnx.Linear),
+    (_linear_general, linen.DenseGeneral, nnx.LinearGeneral),
+    (EMBEDDING, linen.Embed, nnx.Embed),
+    (BATCH_NORM, linen.BatchNorm, nnx.BatchNorm),
+    (NORM, linen.LayerNorm, nnx.LayerNorm, linen.GroupNorm, nnx.GroupNorm, linen.InstanceNorm, nnx.InstanceNorm),
+    (RMS_NORM, linen.RMSNorm, nnx.RMSNorm),
+    (PRELU, linen.PReLU, nnx.PReLU),
+    (LSTM, linen.LSTMCell, linen.OptimizedLSTMCell),
+    (LSTM_NNX, nnx.LSTMCell),
+    (LSTM_STACKED, nnx.OptimizedLSTMCell),
+    (GRU, linen.GRUCell),
+    (GRU_STACKED, nnx.GRUCell),
+    (_attention, linen.MultiHeadDotProductAttention, nnx.MultiHeadAttention),
+)
+LAYER_TYPES = {cls: entry for entry, *classes in _CLASSES for cls in classes}
 
 
 def is_known(layer: Any) -> bool:
@@ -186,7 +142,7 @@ def is_known(layer: Any) -> bool:
 
 
 def layer_type(layer: Any, shapes: Shapes) -> LayerType | None:
-    """The type of a Flax layer whose arrays have these shapes; None where the table has not its class.
+    """The type of a Flax layer whose arrays have these shapes; None if its class is not in the table.
 
     Raises UnsupportedLayerError for one that PyTorch cannot have.
     """
@@ -197,14 +153,8 @@ def layer_type(layer: Any, shapes: Shapes) -> LayerType | None:
 def after_flatten(layer: LayerType, feature_shape: Shape) -> LayerType:
     """A Linear that takes a flattened channels-last feature map, `(*spatial, channels)`; torch's has channels first."""
     if layer is not LINEAR:
-        raise UnsupportedLayerError(f"flatten is for Linear and Dense layers, and this is a {layer.name}")
+        raise UnsupportedLayerError(f"flatten is for Linear and Dense layers, but this is a {layer.name}")
     axes = [f"s{n}" for n in range(len(feature_shape) - 1)]
-    spatial = " ".join(axes)
-    weight = Parameter(
-        "weight",
-        "kernel",
-        f"o (c {spatial})",
-        f"({spatial} c) o",
-        sizes=dict(zip([*axes, "c"], feature_shape, strict=True)),
-    )
+    spatial, sizes = " ".join(axes), dict(zip([*axes, "c"], feature_shape, strict=True))
+    weight = Parameter("weight", "kernel", f"o (c {spatial})", f"({spatial} c) o", sizes=sizes)
     return LayerType("Linear", (weight, _BIAS))

@@ -22,6 +22,10 @@ class InexpressibleError(ValueError):
     """Values that the Flax layer has no place for."""
 
 
+class UnsupportedLayerError(ValueError):
+    """A Flax layer that has no twin in PyTorch as it is set up."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
     """One array of a Flax layer, and the torch tensor that fills it.
@@ -33,7 +37,7 @@ class Parameter:
       added: another torch tensor of that layout, whose same part is added: torch has two biases where Flax has one.
       without: the part of `added` that Flax has no place for, and that must be zero.
       reverse: whether Flax keeps the spatial axes, the first ones of its array, backwards.
-      sizes: of axes that neither shape tells.
+      sizes: the sizes of axes that follow from neither shape.
     """
 
     torch_name: str
@@ -61,12 +65,14 @@ class Parameter:
             words.append("reversed")
         return ", ".join(words)
 
-    def torch_shape(self, flax_shape: Shape) -> Shape | None:
-        """The shape of the whole torch tensor for a Flax array of this shape; None where the layout has other axes."""
+    def torch_shape(self, flax_shape: Shape) -> Shape:
+        """The shape of the whole torch tensor for a Flax array of this shape."""
         try:
             first, *rest = self._rearranged(np.broadcast_to(np.int8(0), flax_shape), back=True).shape
         except einops.EinopsError:
-            return None
+            raise UnsupportedLayerError(
+                f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
+            ) from None
         return (first * self.part[1], *rest)
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
@@ -109,7 +115,7 @@ class LayerType:
       parameters: the arrays, in the order in which torch lists its tensors.
       torch_only: names that PyTorch keeps for it and Flax has no use for.
       spectral_axis: which axis of the weight torch's spectral norm takes for the rows of a matrix.
-      hint: what to do where a tensor has a shape that the Flax layer cannot have.
+      hint: what to do if a tensor has a shape that the Flax layer cannot have.
     """
 
     name: str

@@ -13,8 +13,9 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
+from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 # What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
 COLLECTIONS = ("params", "batch_stats")
@@ -22,11 +23,11 @@ Place: TypeAlias = tuple[str, ...]
 
 
 class Paths:
-    """The modules of a linen module as they are called, what torch calls each of them, and in which order."""
+    """The modules that a linen module calls, in order, and what torch calls each of them."""
 
     def __init__(self) -> None:
         self.modules: dict[Place, nn.Module] = {}
-        # For each path the places that torch has for it, and for each place its spellings, linen's own first.
+        # For each path its places in torch, and for each place its spellings, linen's own first.
         self._spelled: dict[Place, tuple[tuple[Place, ...], ...]] = {}
         self._ranks: dict[Place, tuple[int, ...]] = {}
 
@@ -44,13 +45,13 @@ class Paths:
             places = [tuple(dict.fromkeys(((*names[0], path[-1]), (*names[-1], *last)))) for names in above]
             places += [((*names[-1], other),) for names in above for other in aliases]
             self._spelled[path] = tuple(places)
-            # What `setup` does not define comes in the order of the calls.
+            # What `setup` does not define is in the order of the calls.
             self._ranks[path] = rank or (len(attributes), len(self.modules))
         if isinstance(module, nn.RNN):
             self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self._places(path))
 
     def names(self, path: Place) -> tuple[tuple[tuple[str, ...], ...], str]:
-        """The names of the module at `path`, places and spellings, and what torch puts behind its tensors' names."""
+        """The names of the module at `path`, places and spellings, and what torch appends to its tensors' names."""
         places = self._places(path)
         names = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
         return names, tensor_suffix(places[0][-1])
@@ -91,19 +92,7 @@ def find_layers(
             f"module must be a linen module, got {type(module).__name__}; for nnx there are load_state_dict and "
             "state_dict"
         )
-    called = Paths()
-
-    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        called.note(context.module)
-        return call(*args, **kwargs)
-
-    try:
-        with nn.intercept_methods(note):
-            shapes = traverse_util.flatten_dict(init(module, example_inputs, abstract=True))
-    except TypeError as error:
-        if example_inputs:
-            raise
-        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+    shapes, called = _call(module, example_inputs)
     arrays: dict[Place, dict[str, Slot[Place]]] = {}
     for place, leaf in shapes.items():
         if place[0] in COLLECTIONS:
@@ -118,6 +107,23 @@ def find_layers(
     return shapes, layers
 
 
+def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Place, Any], Paths]:
+    """The shapes of the module's variables, and the modules that it calls."""
+    called = Paths()
+
+    def note(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        called.note(context.module)
+        return call(*args, **kwargs)
+
+    try:
+        with nn.intercept_methods(note):
+            return traverse_util.flatten_dict(init(module, example_inputs, abstract=True)), called
+    except TypeError as error:
+        if example_inputs:
+            raise
+        raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
+
+
 def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
     """The outermost layer of a known type around an array, else the module that holds it."""
     for n in range(len(path) + 1):
@@ -127,13 +133,13 @@ def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
 
 
 def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:
-    """What `module.init` makes; `abstract`, only its shapes and dtypes, without computing anything."""
+    """What `module.init` makes; if `abstract`, only its shapes and dtypes, without computing anything."""
     arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
 
-    def init(arrays: Mapping[int, Any]) -> Any:
+    def variables(arrays: Mapping[int, Any]) -> Any:
         inputs = [arrays.get(n, value) for n, value in enumerate(example_inputs)]
         return nn.meta.unbox(module.init(jax.random.key(0), *inputs))
 
     if abstract:
-        return jax.eval_shape(init, arrays)
-    return init({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})
+        return jax.eval_shape(variables, arrays)
+    return variables({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})

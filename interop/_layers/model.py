@@ -1,15 +1,18 @@
 """A Flax model as conversion sees it: its layers in order, their types, and where their arrays are."""
 
 import dataclasses
+import itertools
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from .layer_types import UnsupportedLayerError, after_flatten, layer_type
-from .layouts import LayerType, Parameter, Shape
+from .hints import Hints
+from .layer_types import after_flatten, layer_type
+from .layouts import LayerType, Parameter, Shape, UnsupportedLayerError
 
 Place = TypeVar("Place", bound=Hashable)
+UNKNOWN = LayerType("unknown", ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +32,13 @@ class Layer(Generic[Place]):
     Attributes:
       paths: what torch may call it; several for a layer that the model shares, and for each of them the spellings it
         may have, the most literal first.
-      type: its type; None where it has none, and then `problem` says why.
+      type: its type; `UNKNOWN`, which describes no arrays, if `problem` says why it has none.
       slots: its arrays, by their names within the layer.
-      suffix: what torch puts behind the names of its tensors.
+      suffix: what torch appends to the names of its tensors.
     """
 
     paths: tuple[tuple[str, ...], ...]
-    type: LayerType | None
+    type: LayerType
     slots: Mapping[str, Slot[Place]]
     problem: str = ""
     suffix: str = ""
@@ -47,27 +50,13 @@ class Layer(Generic[Place]):
 
     def parameters(self) -> Iterator[tuple[Parameter, Slot[Place]]]:
         """The layer's arrays that its type describes."""
-        if self.type is not None:
-            for parameter in self.type.parameters:
-                if parameter.flax_name in self.slots:
-                    yield parameter, self.slots[parameter.flax_name]
+        for parameter in self.type.parameters:
+            if parameter.flax_name in self.slots:
+                yield parameter, self.slots[parameter.flax_name]
 
     def names(self, torch_name: str) -> tuple[tuple[str, ...], ...]:
         """What torch may call one of its tensors, as `paths`."""
         return tuple(tuple(join(path, torch_name + self.suffix) for path in spellings) for spellings in self.paths)
-
-
-@dataclasses.dataclass(frozen=True)
-class Hints:
-    """What the caller knows and the model does not tell.
-
-    Attributes:
-      flatten: for a layer that takes a flattened feature map, by its name, the map's shape `(*spatial, channels)`.
-      layouts: for an array of a module of no known type, by its name, its layouts in torch and in Flax.
-    """
-
-    flatten: Mapping[str, Shape]
-    layouts: Mapping[str, tuple[str, str]]
 
 
 def make_layer(
@@ -77,34 +66,33 @@ def make_layer(
     hints: Hints,
     suffix: str = "",
 ) -> Layer[Place]:
-    """The layer of this module; where it has no type, or arrays that its type knows nothing of, it says so."""
-    shapes = {name: slot.shape for name, slot in slots.items()}
-    name = type(module).__name__
+    """The layer of this module; if its type or the layout of its arrays is not known, `problem` says so."""
     try:
-        kind = layer_type(module, shapes) or _own_arrays(paths, shapes, hints)
-        for spelling in (spelling for spellings in paths for spelling in spellings):
-            if spelling in hints.flatten:
-                kind = after_flatten(kind, hints.flatten[spelling])
+        kind = _typed(paths, module, {name: slot.shape for name, slot in slots.items()}, hints)
     except UnsupportedLayerError as error:
-        return Layer(paths, None, slots, f"{name}: {error}")
-    known = {parameter.flax_name: parameter for parameter in kind.parameters}
-    strange = sorted(slots.keys() - known.keys())
-    if strange:
-        return Layer(
-            paths, None, slots, f"{name} has arrays that the table of layer types has not: {', '.join(strange)}"
-        )
-    for array, slot in slots.items():
-        if known[array].torch_shape(slot.shape) is None:
-            axes = known[array].flax_axes
-            return Layer(paths, None, slots, f"{name}'s {array} has shape {slot.shape}, not the axes {axes!r}")
+        return Layer(paths, UNKNOWN, slots, f"{type(module).__name__}: {error}")
     return Layer(paths, kind, slots, "", suffix)
+
+
+def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
+    """The type of a module with arrays of these shapes."""
+    kind = layer_type(module, shapes) or _own_arrays(paths, shapes, hints)
+    for spelling in itertools.chain(*paths):
+        if spelling in hints.flatten:
+            kind = after_flatten(kind, hints.flatten[spelling])
+    known = {parameter.flax_name: parameter for parameter in kind.parameters}
+    if strange := sorted(shapes.keys() - known.keys()):
+        raise UnsupportedLayerError(f"it has arrays that the table of layer types does not: {', '.join(strange)}")
+    for name, shape in shapes.items():
+        known[name].torch_shape(shape)
+    return kind
 
 
 def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
     """The arrays that a module of no known type holds itself: vectors as they are, others as the caller says."""
     parameters = []
     for array, shape in shapes.items():
-        names = [join(spelling, array) for spellings in paths for spelling in spellings]
+        names = [join(spelling, array) for spelling in itertools.chain(*paths)]
         rule = next((hints.layouts[name] for name in names if name in hints.layouts), None)
         if rule is None and len(shape) > 1:
             axes = " ".join("abcdefgh"[: len(shape)])
@@ -117,40 +105,14 @@ def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape],
     return LayerType("arrays", tuple(parameters))
 
 
-def read_hints(flatten: Mapping[str, Any] | None, layouts: Mapping[str, str] | None) -> Hints:
-    """The two arguments, checked."""
-    form = "flatten must be a mapping of a layer's name to the shape (*spatial, channels) that it takes flattened"
-    if not isinstance(flatten, Mapping | None):
-        raise TypeError(f"{form}, got {type(flatten).__name__}")
-    shapes = {}
-    for name, shape in (flatten or {}).items():
-        if (
-            not isinstance(shape, tuple | list)
-            or len(shape) < 2
-            or not all(isinstance(n, int) and n > 0 for n in shape)
-        ):
-            raise ValueError(f"{form}; for {name!r} got {shape!r}")
-        shapes[name] = tuple(shape)
-    form = "layouts must be a mapping of an array's name to how it is laid out in both, as in 'c h w -> h w c'"
-    if not isinstance(layouts, Mapping | None):
-        raise TypeError(f"{form}, got {type(layouts).__name__}")
-    rules = {}
-    for name, rule in (layouts or {}).items():
-        sides = rule.split("->") if isinstance(rule, str) else []
-        if len(sides) != 2 or set(sides[0].split()) - {"1"} != set(sides[1].split()) - {"1"}:
-            raise ValueError(f"{form}; for {name!r} got {rule!r}")
-        rules[name] = (sides[0].strip(), sides[1].strip())
-    return Hints(shapes, rules)
-
-
 def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
-    """Raises ValueError for a hint about something that the model has not."""
+    """Raises ValueError for a hint about something that the model does not have."""
     paths = {spelling: layer for layer in layers for spellings in layer.paths for spelling in spellings}
     arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
     for argument, names, known in (("flatten", hints.flatten, paths), ("layouts", hints.layouts, arrays)):
         for name in names:
             if name not in known:
-                raise ValueError(f"{argument} names {name!r}, which the model has not")
+                raise ValueError(f"{argument} names {name!r}, which the model does not have")
 
 
 # Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
@@ -163,7 +125,7 @@ def dotted(path: tuple[str, ...]) -> str:
 
 
 def tensor_suffix(path: tuple[str, ...]) -> str:
-    """What torch puts behind the names of the tensors at a path: an RNN numbers its layers."""
+    """What torch appends to the names of the tensors at a path: an RNN numbers its layers."""
     return "_l0" if path[-1:] == (CELL,) else ""
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
 
 Variables = dict[int, nnx.Variable[Any]]
 
@@ -19,30 +20,31 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Vari
             f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
             "linen_state_dict"
         )
-    places: dict[int, list[tuple[str, ...]]] = {}
-    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]]]] = {}
+    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]], list[tuple[str, ...]]]] = {}
     within: list[tuple[str, ...]] = []
     for path, torch_path, module in _walk(model, (), (), ()):
         if within and path[: len(within[-1])] == within[-1]:
             continue  # a part of the layer before
         within = [path] if is_known(module) else []
         if arrays := _arrays(module):
-            places.setdefault(id(module), []).append(torch_path)
-            found.setdefault(id(module), (module, path, arrays))
+            found.setdefault(id(module), (module, path, arrays, []))[-1].append(torch_path)
     layers = []
-    for key, (module, path, arrays) in found.items():
-        slots = {name: _slot(".".join((*path, name)), variable) for name, variable in arrays.items()}
-        paths = tuple((dotted(names),) for names in places[key])
-        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[key][0])))
+    for module, path, arrays, places in found.values():
+        slots = {
+            name: Slot(tuple(variable.shape), np.dtype(variable.dtype), ".".join((*path, name)), id(variable))
+            for name, variable in arrays.items()
+        }
+        paths = tuple((dotted(place),) for place in places)
+        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[0])))
     check_hints(hints, layers)
-    return layers, {id(variable): variable for _, _, arrays in found.values() for variable in arrays.values()}
+    return layers, {id(variable): variable for _, _, arrays, _ in found.values() for variable in arrays.values()}
 
 
 def keeps_definition_order(model: nnx.Module) -> bool:
     """Whether the layers come in the order in which the model's code defines them.
 
     What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
-    sorted by name, those of nnx's own among them.
+    sorted by name, including nnx's own.
     """
     modules = [module for _, _, module in _walk(model, (), (), ())]
     named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
@@ -60,7 +62,7 @@ def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
 def _walk(
     node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
 ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
-    """Every module at every place where the model has it, in order of definition: its paths in Flax and in torch."""
+    """Every module, at every place in the model, in order of definition: its path in Flax, in torch, and itself."""
     if id(node) in above:
         return
     if isinstance(node, nnx.Module):
@@ -90,7 +92,7 @@ def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
 
 
 def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
-    """The torch path of a child: the list in which an nnx.Sequential keeps its items has no name there."""
+    """The torch path of a child: torch has no name for the list in which an nnx.Sequential keeps its items."""
     if isinstance(node, nnx.Sequential) and key == "layers":
         return torch_path
     return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
@@ -98,7 +100,3 @@ def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
 
 def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
     return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
-
-
-def _slot(path: str, variable: nnx.Variable[Any]) -> Slot[int]:
-    return Slot(tuple(variable.shape), np.dtype(variable.dtype), path, id(variable))

@@ -1,4 +1,4 @@
-"""What each layer of a model is given and gives, while the model runs."""
+"""The inputs and outputs of each layer, recorded while a model runs."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import Paths
-from .._layers.tensors import to_numpy
+from .._tensors import to_numpy
 
 Array = NDArray[Any]
 
@@ -22,10 +22,10 @@ class Run:
     """One run of a model.
 
     Attributes:
-      calls: for each layer that was called, in the order in which they finished: its names, then input and output of
-        each call, the first array of each.
-      output: what the model gives.
-      error: what it raised.
+      calls: by a layer's names, in the order in which the layers finished: for each call, the first array of its
+        input and of its output.
+      output: the model's output.
+      error: what it raised, if anything.
     """
 
     calls: dict[tuple[str, ...], list[tuple[Array | None, Array | None]]] = dataclasses.field(default_factory=dict)
@@ -43,19 +43,22 @@ def run_torch(module: Any, inputs: tuple[Any, ...]) -> Run:
     """A run in evaluation mode; the module is left as it was."""
     import torch
 
-    run, names = Run(), _names(module.named_modules(remove_duplicate=False))
+    run = Run()
+    names: dict[int, tuple[str, ...]] = {}
+    for name, submodule in module.named_modules(remove_duplicate=False):
+        names[id(submodule)] = (*names.get(id(submodule), ()), name)
     modes = {submodule: submodule.training for submodule in module.modules()}
     parameter = next(iter(module.parameters()), None)
     place = {} if parameter is None else {"device": parameter.device}
 
-    def note_call(submodule: Any, args: Any, result: Any) -> None:
-        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
-
     given: dict[int, Any] = {}
 
     def note_input(submodule: Any, args: Any) -> None:
-        # An activation may work in place: what is not copied at once is overwritten.
+        # An activation may work in place, so that its input must be copied at once.
         given[id(submodule)] = first_array(args)
+
+    def note_call(submodule: Any, args: Any, result: Any) -> None:
+        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
 
     handles = [m.register_forward_pre_hook(note_input) for m in module.modules()]
     handles += [m.register_forward_hook(note_call) for m in module.modules()]
@@ -78,7 +81,7 @@ def run_nnx(model: nnx.Module, inputs: tuple[Any, ...], kwargs: Mapping[str, Any
     with _observed({type(module) for _, module in nnx.iter_modules(model, graph=True)}, names, run):
         try:
             run.output = _as_arrays(model(*inputs, **kwargs))
-        except Exception as error:  # what went well so far tells where to look
+        except Exception as error:  # what went well until then shows where to look
             run.error = error
     return run
 
@@ -149,31 +152,21 @@ def _with_bases(classes: set[type]) -> set[type]:
 
 
 def _main_output(module: Any, result: Any) -> Any:
-    """What torch's layer returns first: a recurrent cell's state, which Flax's returns after its carry."""
+    """What torch's layer returns first, such as a recurrent cell's state, which Flax's returns after its carry."""
     cells = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
     return result[1] if isinstance(module, cells) and isinstance(result, tuple) else result
 
 
-def _names(modules: Any) -> dict[int, tuple[str, ...]]:
-    names: dict[int, tuple[str, ...]] = {}
-    for name, module in modules:
-        names[id(module)] = (*names.get(id(module), ()), name)
-    return names
-
-
 def _described(module: Any) -> str:
-    """torch's own one-line description of a layer; the class alone of one that holds others."""
+    """torch's own one-line description of a layer, or only the class of one that holds others."""
     return repr(module) if not list(module.children()) else type(module).__name__
 
 
 def _arrays(value: Any) -> Iterator[Any]:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _arrays(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
+    elif isinstance(value, Mapping | tuple | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _arrays(item)
 
 

@@ -1,6 +1,5 @@
 """Whether a Flax model computes what its PyTorch original computes, layer by layer."""
 
-import dataclasses
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -8,117 +7,15 @@ import numpy as np
 from flax import linen as nn
 from flax import nnx
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from .._convert.naming import Rename, new_names
-from .._convert.report import render
+from .._convert.naming import Rename, check_rename, new_names
 from .._layers.nnx_walk import module_names
-from .._layers.tensors import to_numpy
+from .._tensors import to_numpy
 from .capture import Run, run_linen, run_nnx, run_torch
+from .verification import LayerDifference, Verification
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerDifference:
-    """One layer of both models.
-
-    Attributes:
-      name: its name in torch; empty for the model's output.
-      torch_layer, flax_layer: what it is in each.
-      torch_shape, flax_shape: of its output.
-      difference: the largest difference of two outputs; infinite if they have different shapes.
-      relative: that, as a part of torch's largest output.
-      input_relative: the same for what the layer is given; None if it is given no array.
-      ok: whether it is within the tolerance.
-    """
-
-    name: str
-    torch_layer: str
-    flax_layer: str
-    torch_shape: Shape
-    flax_shape: Shape
-    difference: float
-    relative: float
-    input_relative: float | None
-    ok: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Verification:
-    """What `verify` found; `print` it for a table.
-
-    Attributes:
-      layers: every layer that both models have and call, in the order in which torch's finish.
-      outputs: the models' outputs.
-      tolerance: the relative difference up to which values count as equal.
-      error: what the Flax model raised, if it did.
-
-    Example:
-      >>> import torch
-      >>> from jax_tconv import interop
-      >>> original = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
-      >>> found = interop.verify(original, interop.from_torch(original), torch.ones(2, 3))
-      >>> found.ok, [layer.name for layer in found.layers]
-      (True, ['0'])
-    """
-
-    layers: tuple[LayerDifference, ...]
-    outputs: tuple[LayerDifference, ...]
-    tolerance: float
-    error: Exception | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether all layers and outputs agree."""
-        return self.error is None and all(layer.ok for layer in (*self.layers, *self.outputs))
-
-    @property
-    def first_difference(self) -> LayerDifference | None:
-        """The first layer that differs; None if none does."""
-        return next((layer for layer in (*self.layers, *self.outputs) if not layer.ok), None)
-
-    @property
-    def verdict(self) -> str:
-        """The result in a sentence or two."""
-        first = self.first_difference
-        count = f"{len(self.layers)} layers and the output" if self.layers else "the output (no layers share a name)"
-        if first is None and self.error is None:
-            worst = max((layer.relative for layer in (*self.layers, *self.outputs)), default=0.0)
-            return f"{count} agree; the largest relative difference is {worst:.1e}"
-        words = [] if first is None else [self._told(first)]
-        if self.error is not None:
-            words.append(f"the Flax model raised {type(self.error).__name__}: {self.error}")
-        return "; ".join(words)
-
-    def _told(self, layer: LayerDifference) -> str:
-        if not layer.name:
-            return f"all shared layers agree, but the output differs by {_amount(layer)}"
-        if layer.torch_shape != layer.flax_shape:
-            words = f"{layer.name!r} differs in shape: {layer.torch_shape} in PyTorch, {layer.flax_shape} in Flax"
-        else:
-            words = f"{layer.name!r} is the first layer that differs, by {_amount(layer)}"
-        if layer.input_relative is None or layer.input_relative <= self.tolerance:
-            return f"{words}; what it is given agrees, so its weights or arguments do not ({layer.torch_layer})"
-        return f"{words}; what it is given differs already, by {layer.input_relative:.1e}: look at what comes before it"
-
-    def __str__(self) -> str:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("", "layer", "PyTorch", "Flax", "output", "difference", "relative"):
-            table.add_column(heading, no_wrap=True)
-        for layer in (*self.layers, *self.outputs):
-            shape = str(layer.torch_shape)
-            if layer.torch_shape != layer.flax_shape:
-                shape += f" and {layer.flax_shape}"
-            cells = (
-                "" if layer.ok else "differs", layer.name or "(output)", layer.torch_layer, layer.flax_layer, shape,
-                f"{layer.difference:.1e}", f"{layer.relative:.1e}",
-            )  # fmt: skip
-            table.add_row(*(Text(cell) for cell in cells))
-        return f"{render(table)}\n{self.verdict}"
 
 
 def verify(
@@ -141,12 +38,12 @@ def verify(
       torch_module: the original.
       flax_model: an nnx model, or a linen module bound to its variables, `module.bind(variables)`.
       *inputs: what the torch module is called with: tensors or arrays.
-      flax_inputs: what the Flax model is called with; None for the same, arrays of real numbers with three axes or more
-        having their second axis moved last.
+      flax_inputs: what the Flax model is called with; None for the same inputs, where arrays of real numbers
+        with three axes or more have their second axis moved last.
       flax_kwargs: named arguments for the Flax model alone, such as `{"train": False}`.
-      rename: what the Flax model calls torch's tensors, as it was loaded with.
-      tolerance: the largest difference that counts as equal, as a part of the largest value. The default is some ten
-        times what rounding makes of float32 in deep networks.
+      rename: the `rename` that the Flax model was loaded with.
+      tolerance: the largest difference that counts as equal, as a fraction of the largest value. The default is about
+        ten times the rounding error of float32 in deep networks.
 
     Returns:
       A `Verification`: `ok`, `first_difference`, `layers`, and as a string a table with a verdict.
@@ -172,6 +69,7 @@ def verify(
         raise TypeError(f"torch_module must be a torch.nn.Module, got {type(torch_module).__name__}")
     if not inputs:
         raise TypeError("inputs must be what the torch module is called with; got none")
+    check_rename(rename)
     kwargs = flax_kwargs or {}
     given = tuple(channels_last(x) for x in inputs) if flax_inputs is None else tuple(flax_inputs)
     if isinstance(flax_model, nnx.Module):
@@ -208,15 +106,15 @@ def _compared(theirs: Run, ours: Run, rename: Rename, tolerance: float) -> Verif
         ]
         if compared:
             layers.append(max(compared, key=lambda layer: layer.relative))
-    outputs = []
-    if ours.error is None:
-        for a, b in zip(theirs.output, ours.output, strict=False):
-            outputs.append(_layer("", "", "", (None, a), (None, b), tolerance))
+    flax_output = [] if ours.error else ours.output
+    outputs = [
+        _layer("", "", "", (None, a), (None, b), tolerance) for a, b in zip(theirs.output, flax_output, strict=False)
+    ]
     return Verification(tuple(layers), tuple(outputs), tolerance, ours.error)
 
 
 def _flax_name(name: str, rename: Rename, wanted: Set[str]) -> str | None:
-    """What the Flax model calls a module: what it calls a tensor of it, without the tensor's own name."""
+    """What the Flax model calls a module: what it calls one of its tensors, without the tensor's own name."""
     weight = f"{name}.weight"
     new = new_names([weight], rename, wanted)[weight]
     return new.removesuffix(".weight") if new is not None and new in wanted else None
@@ -235,13 +133,13 @@ def _layer(name: str, torch_layer: str, flax_layer: str, a: Any, b: Any, toleran
 
 
 def _as_flax(array: Array, shape: Shape) -> Array:
-    """A torch array with its channels last; as it is if only so it has the shape, or if it has no spatial axes."""
+    """A torch array with its channels last, or as it is if only that has the shape or if it has no spatial axes."""
     moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
     return array if array.shape == shape and moved.shape != shape else moved
 
 
 def _difference(a: Array, b: Array) -> tuple[float, float]:
-    """The largest difference, and as a part of the largest value of `a`."""
+    """The largest difference, and the same as a fraction of the largest value of `a`."""
     if a.shape != b.shape:
         return float("inf"), float("inf")
     if not a.size:
@@ -255,11 +153,7 @@ def _difference(a: Array, b: Array) -> tuple[float, float]:
     return largest, largest / scale if scale else largest
 
 
-def _amount(layer: LayerDifference) -> str:
-    return f"{layer.difference:.1e} ({layer.relative:.1e} of the largest value)"
-
-
 def channels_last(value: Any) -> Array:
-    """An input as Flax takes it: of three axes or more, the second moved last, unless it holds ints, which index."""
+    """An input as Flax takes it: of three axes or more, the second is moved last, except in ints, which are indices."""
     array = to_numpy("inputs", value)
     return np.moveaxis(array, 1, -1) if array.ndim > 2 and array.dtype.kind not in "iub" else array

@@ -1,20 +1,30 @@
-"""What is said of each spatial axis of a layer, with the axes that are alike taken together."""
+"""What is said of each spatial axis of a layer: its output size, in words and numbers, and its overlap."""
 
 import dataclasses
 from typing import Any
 
 from jax_tconv._call.geometry import Axis, Geometry
 
-from .arithmetic import Term, terms
 from .overlap import Overlap, overlap, taps
 
-# Of the table of taps, which `as_data` cuts off: enough to see the pattern.
+FORMULA = "out = (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1"
+# How much of the table of taps `as_data` has: enough to see the pattern.
 TABLED_OUTPUTS = 16
 
 
 @dataclasses.dataclass(frozen=True)
+class Term:
+    """One term of the output size: as in the formula, in this layer's numbers, its value, and what it means."""
+
+    name: str
+    numbers: str
+    value: int
+    meaning: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Explained:
-    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which of `ndim`."""
+    """One axis, or several that are alike, its size and overlap taken apart; `numbers` says which, out of `ndim`."""
 
     numbers: tuple[int, ...]
     ndim: int
@@ -24,7 +34,7 @@ class Explained:
 
     @property
     def place(self) -> str:
-        """Where that is, to follow a heading: " on axis 0", or nothing where there is one axis only."""
+        """Where that is, to follow a heading: " on axis 0", or nothing if there is only one axis."""
         if self.ndim == 1:
             return ""
         if len(self.numbers) == self.ndim:
@@ -39,17 +49,17 @@ class Explained:
             "output_size": self.axis.output_size,
             "terms": [dataclasses.asdict(term) for term in self.terms],
             "overlap": dataclasses.asdict(found) | {"even": found.even, "border": found.border},
-            # One list an input row; for each of the first output rows the tap that joins them, or None.
+            # One list per input row; for each of the first output rows the tap that joins them, or None.
             "taps": [[None if tap < 0 else tap for tap in row] for row in taps(self.axis, TABLED_OUTPUTS).tolist()],
         }
 
 
 def explain_axes(geometry: Geometry) -> list[Explained]:
-    """The axes of a layer, in order of the first of those that are alike."""
+    """The axes of a layer, those that are alike taken together, in order of their first ones."""
     alike: dict[Axis, list[int]] = {}
     for number, axis in enumerate(geometry.axes):
         alike.setdefault(axis, []).append(number)
-    # The difference of both paddings is the output padding, also where an output size was asked for in its place.
+    # The two paddings differ by the output padding, even if an output size was given instead.
     extra = [low - high for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
     return [
         Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
@@ -57,8 +67,20 @@ def explain_axes(geometry: Geometry) -> list[Explained]:
     ]
 
 
+def terms(axis: Axis, output_padding: int) -> list[Term]:
+    """What adds up to `axis.output_size`."""
+    n, k, s, d, p = axis.input_size, axis.kernel_size, axis.stride, axis.dilation, axis.padding_low
+    return [
+        Term("(in - 1) * stride", f"({n} - 1) * {s}", (n - 1) * s, "from the first input row to the last"),
+        Term("- 2 * padding", f"- 2 * {p}", -2 * p, "rows cut off, as many at both ends"),
+        Term("dilation * (kernel - 1)", f"{d} * ({k} - 1)", d * (k - 1), "from the kernel's first tap to its last"),
+        Term("output_padding", f"{output_padding}", output_padding, "rows added, at the end only"),
+        Term("1", "1", 1, "the first row itself"),
+    ]
+
+
 def last_two(explained: list[Explained]) -> tuple[Overlap, Overlap] | None:
-    """The overlaps of the last two axes, which are an image's rows and columns; None where there is one axis only."""
+    """The overlaps of the last two axes, which are an image's rows and columns; None if there is only one axis."""
     by_number = {number: one.overlap for one in explained for number in one.numbers}
     ndim = len(by_number)
     return (by_number[ndim - 2], by_number[ndim - 1]) if ndim > 1 else None

@@ -1,6 +1,7 @@
 """`jax-tconv bench`: one layer timed on this machine, by every algorithm and every library that has the op."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -20,13 +21,12 @@ from .output import show_json
 
 TITLES = {"forward": "The output", "training": "The output and both gradients"}
 BOTH = "both"
-# PyTorch, which judges, has no more.
+# PyTorch, which is the judge, has no more.
 MAX_DIMS = 3
 # The parameters of `bench` that describe a layer.
-LAYER_OPTIONS = (
-    *("size", "kernel", "stride", "padding", "output_padding", "dilation", "groups"),
-    *("channels_in", "channels_out", "batch", "dims"),
-)
+WINDOW_OPTIONS = ("kernel", "stride", "padding", "output_padding", "dilation")
+CHANNEL_OPTIONS = ("channels_in", "channels_out", "groups", "batch")
+LAYER_OPTIONS = ("size", "dims", *WINDOW_OPTIONS, *CHANNEL_OPTIONS)
 
 
 def bench(
@@ -55,37 +55,13 @@ def bench(
 ) -> None:
     """Time one layer on this machine: every method of this library, PyTorch, Flax, Equinox and jax.lax.
 
-    Whose values are wrong is not timed.
+    A contestant whose values are wrong is not timed.
 
     Example: jax-tconv bench --input 64,64 --kernel 4 --stride 2 --padding 1 --channels-in 128 --channels-out 64
 
     Example: jax-tconv bench --layer sam_up2 --quick
     """
-    sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
-    spelled = [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
-    if name and spelled:
-        raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
-    if name:
-        known = {layer.name: layer for layer in layers.load()}
-        if name not in known:
-            raise ValueError(f"unknown --layer {name!r}; known: {', '.join(known)}")
-        layer = known[name]
-    elif size and kernel:
-        per_axis = given.per_axis(
-            dims,
-            input=size,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            output_padding=output_padding,
-            dilation=dilation,
-        )
-        if len(per_axis["input"]) > MAX_DIMS:
-            raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(per_axis['input'])}")
-        given.check_channels(channels_in, channels_out, groups, batch)
-        layer = layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, **per_axis)
-    else:
-        raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
+    layer = _published(name, context) if name else _described(context.params)
     modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
     entrants = ours.contestants(names(methods or ",".join(ours.NAMES), ours.NAMES, "method"))
     entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
@@ -105,6 +81,34 @@ def bench(
         show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})
     else:
         _show(layer, here, results)
+    _report_faults(results)
+
+
+def _published(name: str, context: typer.Context) -> layers.Layer:
+    """The layer of that name; ValueError if the command line also describes one."""
+    sources = {option: context.get_parameter_source(option) for option in LAYER_OPTIONS}
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources.values()):
+        raise ValueError("--layer names a whole layer: leave out the options that describe one, or leave out --layer")
+    known = {layer.name: layer for layer in layers.load()}
+    if name not in known:
+        raise ValueError(f"unknown --layer {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
+def _described(options: Mapping[str, Any]) -> layers.Layer:
+    """The layer that the options of the command line describe."""
+    if not options["size"] or not options["kernel"]:
+        raise ValueError("give a layer: --input and --kernel, and what else it has, or --layer with a name")
+    channels_in, channels_out, groups, batch = (options[name] for name in CHANNEL_OPTIONS)
+    window = given.per_axis(options["dims"], input=options["size"], **{name: options[name] for name in WINDOW_OPTIONS})
+    if len(window["input"]) > MAX_DIMS:
+        raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(window['input'])}")
+    given.check_channels(channels_in, channels_out, groups, batch)
+    return layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, source="", **window)
+
+
+def _report_faults(results: list[Result]) -> None:
+    """Raises ValueError if this library itself was wrong or failed."""
     broken = [
         f"{_label(outcome)} ({result.mode}): {outcome.reason}"
         for result in results
@@ -117,11 +121,11 @@ def bench(
 
 def _as_data(result: Result) -> dict[str, Any]:
     fastest = min(outcome.seconds for outcome in result.outcomes)
-    contestants = []
-    for outcome in _ordered(result):
-        entry = dataclasses.asdict(outcome) | {"name": _label(outcome)}
-        entry["times_fastest"] = outcome.seconds / fastest if outcome.timing else None
-        contestants.append(entry)
+    contestants = [
+        dataclasses.asdict(outcome)
+        | {"name": _label(outcome), "times_fastest": outcome.seconds / fastest if outcome.timing else None}
+        for outcome in _ordered(result)
+    ]
     return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}
 
 
@@ -140,11 +144,11 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> N
         choices = ", ".join(f"{method} for {op}" for op, method in result.chosen.items())
         console.print(f"jax_tconv's own choice: {choices}.")
     judge = results[0].judge
-    console.print("\nspread: how far the quartiles over the rounds are apart, as a part of the median.")
-    console.print(f"error: the largest difference from the values of {judge}, as a part of the largest of them.")
+    console.print("\nspread: the distance between the quartiles over the rounds, as a fraction of the median.")
+    console.print(f"error: the largest difference from the values of {judge}, as a fraction of the largest of them.")
     if judge != "torch":
         console.print("PyTorch would be the better judge: pip install torch")
-    # Once, where it is the same in both modes.
+    # Each reason once, even if both modes have it.
     reasons = dict.fromkeys(
         f"{_label(outcome)} {'left out' if outcome.status == 'not applicable' else outcome.status}: {outcome.reason}"
         for result in results
@@ -179,5 +183,5 @@ def _ordered(result: Result) -> list[Outcome]:
 
 
 def _label(outcome: Outcome) -> str:
-    """What the benchmark calls "ours" a user knows by its name."""
+    """The contestant's name; what the benchmark calls "ours" users know as jax_tconv."""
     return outcome.name.replace("ours", "jax_tconv", 1) if outcome.family == "ours" else outcome.name

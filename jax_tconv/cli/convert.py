@@ -10,7 +10,6 @@ from flax import linen as nn
 from flax import nnx, traverse_util
 
 from jax_tconv import interop
-from jax_tconv.interop._convert.linen import report_and_variables
 
 from . import options
 from .loading import call_factory, conversion, shapes
@@ -32,7 +31,7 @@ def convert(
     match: options.Match = "name",
     downcast: options.Downcast = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Convert a PyTorch checkpoint into the variables of a Flax model, and show what became of every tensor.
@@ -47,37 +46,43 @@ def convert(
     """
     state_dict = interop.read(file, entry=entry)
     if not dry_run and not force and os.path.lexists(out):
-        raise ValueError(f"OUT must not be there yet, and {out} is; --force replaces a file")
-    if not model:
-        if any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
-            raise ValueError("--model must say what the tensors are for: package.module:factory")
-        if not dry_run:
-            interop.write(out, state_dict)
-        _tell({"tensors": len(state_dict), "out": None if dry_run else str(out)}, f"{len(state_dict)} tensors", as_json)
-        return
-    arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    report, variables = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
-    if variables is not None:
-        _write(out, variables)
-    faults = "" if report.ok else f"\n{report.faults()}"
-    document = {"out": None if dry_run else str(out), "ok": report.ok, "rows": report.as_dicts()}
-    _tell(document, f"{report}\n{report!r}{faults}", as_json)
-    if not dry_run and not as_json:
-        show(f"wrote {out}")
+        raise ValueError(f"OUT must not exist yet, but {out} does; --force replaces a file")
+    target = None if dry_run else out
+    if model:
+        arguments = conversion(rename, drop, match, flatten, layout, downcast)
+        _convert(call_factory("--model", model), state_dict, shapes(inputs), arguments, target, as_json)
+    elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
+        raise ValueError("--model must say what the tensors are for: package.module:factory")
+    else:
+        if target is not None:
+            interop.write(target, state_dict)
+        _tell({"tensors": len(state_dict)}, target, f"{len(state_dict)} tensors", as_json)
+
+
+def _convert(
+    model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], target: Path | None, as_json: bool
+) -> None:
+    """Writes the variables to `target`, unless it is None, and shows the report."""
+    variables, report = filled(model, state_dict, inputs, arguments, dry_run=target is None)
+    if target is not None:
+        _write(target, variables)
+    lines = (str(report), repr(report), report.faults(), f"wrote {target}" if target else "")
+    text = "\n".join(line for line in lines if line)
+    _tell({"ok": report.ok, "rows": report.as_dicts()}, target, text, as_json)
     if not report.ok:
         raise typer.Exit(1)
 
 
 def filled(
     model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], dry_run: bool = False
-) -> tuple[interop.Report, Any]:
-    """The report and the model's variables, None after a dry run."""
+) -> tuple[Any, interop.Report]:
+    """The model's variables, None after a dry run, and the report."""
     if isinstance(model, nnx.Module):
         report = interop.load_state_dict(model, state_dict, dry_run=dry_run, **arguments)
-        return report, None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat)))
+        return None if dry_run else nnx.to_pure_dict(nnx.state(model, nnx.Any(nnx.Param, nnx.BatchStat))), report
     if not isinstance(model, nn.Module):
         raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
-    return report_and_variables(model, state_dict, tuple(inputs), strict=True, dry_run=dry_run, **arguments)
+    return interop.linen_variables(model, state_dict, *inputs, dry_run=dry_run, **arguments)
 
 
 def _write(out: Path, variables: Any) -> None:
@@ -88,8 +93,8 @@ def _write(out: Path, variables: Any) -> None:
         interop.write_orbax(out, variables)
 
 
-def _tell(document: dict[str, Any], text: str, as_json: bool) -> None:
+def _tell(document: dict[str, Any], target: Path | None, text: str, as_json: bool) -> None:
     if as_json:
-        show_json(document)
+        show_json({"out": None if target is None else str(target)} | document)
     else:
         show(text)

@@ -1,6 +1,7 @@
 """`jax-tconv explain`: what one layer does to sizes, which algorithm computes it, and where its kernel overlaps."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,15 +9,15 @@ import jax
 import typer
 from rich.console import Console
 
-from jax_tconv import Op, select_method
+from jax_tconv import Choice, Op, select_method
 from jax_tconv._call.geometry import window
 
 from . import figure
 from . import layer_options as given
-from .arithmetic import FORMULA
-from .axes import Explained, explain_axes, last_two
+from .axes import FORMULA, Explained, explain_axes, last_two
 from .options import Json
 from .output import show, show_json
+from .overlap import Overlap
 from .terminal import shading, wiring
 
 OPS: dict[Op, str] = {
@@ -78,11 +79,19 @@ def explain(
         document |= {"axes": [one.as_data() for one in explained], "platform": on, "methods": methods}
         show_json(document)
         return
+    heading = f"Methods on {on}, {channels_in} to {channels_out} channels"
+    _show(explained, heading, choices, pair)
+    if draw is not None:
+        show(f"\nwrote {draw}")
 
+
+def _show(
+    explained: list[Explained], heading: str, choices: Mapping[Op, Choice], pair: tuple[Overlap, Overlap] | None
+) -> None:
     console = Console(markup=False, highlight=False)
     for one in explained:
         _show_size(console, one)
-    _heading(console, f"Methods on {on}, {channels_in} to {channels_out} channels")
+    _heading(console, heading)
     for op, choice in choices.items():
         method, *details = str(choice).removeprefix(op).splitlines()
         console.print(f"  {OPS[op]}{method}\n" + "\n".join(f"  {line}" for line in details))
@@ -91,8 +100,6 @@ def explain(
     if pair:
         _heading(console, "Overlap on the last two axes together: the counts multiply")
         show(shading(*pair))
-    if draw is not None:
-        show(f"\nwrote {draw}")
 
 
 def _show_size(console: Console, one: Explained) -> None:

@@ -18,7 +18,7 @@ EVEN, UNEVEN = "#2a6f97", "#e07a3f"
 
 
 def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> None:
-    """Draws into a file; ValueError for one of another kind, ImportError where matplotlib is missing."""
+    """Draws into a file; ValueError for any other kind of file, ImportError if matplotlib is missing."""
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"--draw must name a file that ends in {', '.join(SUFFIXES)}; got {path}")
     try:
@@ -32,7 +32,7 @@ def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overl
 
 
 def figure(explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> Any:
-    """The matplotlib figure: two panels an axis, and below them the counts over a pair of axes."""
+    """The matplotlib figure: two panels per axis, and below them the counts over a pair of axes."""
     from matplotlib.figure import Figure
 
     heights = [height for _ in explained for height in (2.2, 0.8)] + ([4.5] if pair else [])
@@ -65,7 +65,7 @@ def _wiring(whole: Any, panel: Any, one: Explained) -> None:
         for output in outputs:
             panel.plot([places[number], output], [1, 0], color=colours[row[output]], linewidth=1.5)
     dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": "black", "clip_on": False}
-    # Padding may leave no input row at all, and the layout cannot take an empty line.
+    # Padding may leave no input row at all, and matplotlib's layout fails with an empty line.
     if places:
         panel.plot(list(places.values()), [1] * len(places), **dots)
     panel.plot(range(grid.shape[1]), [0] * grid.shape[1], **dots)
@@ -107,7 +107,7 @@ def _pixels(whole: Any, panel: Any, rows: Overlap, columns: Overlap) -> None:
 
 
 def _colour_range(rows: Overlap, columns: Overlap) -> tuple[int, int]:
-    """Around the pattern's counts, which may lie close together and far from the border's."""
+    """The range around the pattern's counts, which may be close together and far from the border's."""
     pattern = np.outer(rows.pattern, columns.pattern)
     low, high = int(pattern.min()), int(pattern.max())
     return (max(0, 2 * low - high) if high > low else 0), high

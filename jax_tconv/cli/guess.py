@@ -6,7 +6,7 @@ Only for reading: conversion goes by the types of the model's layers, never by t
 import dataclasses
 from collections.abc import Mapping
 
-from jax_tconv.interop._convert.parametrizations import Source
+from jax_tconv.interop._convert.sources import Source
 
 Shape = tuple[int, ...]
 
@@ -28,14 +28,13 @@ def guess_layers(sources: Mapping[str, Source]) -> list[Guess]:
     for name, source in sources.items():
         layer, _, last = name.rpartition(".")
         groups.setdefault(layer, {})[last] = source
-    names = list(groups)
     guesses = []
-    for n, name in enumerate(names):
-        group = groups[name]
-        following = groups[names[n + 1]] if n + 1 < len(names) else {}
-        kind, evidence = _kind({last: source.shape for last, source in group.items()}, _channels(following))
+    next_ones = [*groups.values(), {}][1:]
+    for (name, group), following in zip(groups.items(), next_ones, strict=True):
+        tensors = {last: source.shape for last, source in group.items()}
+        kind, evidence = _kind(tensors, _channels(following))
         how = ", ".join(dict.fromkeys(source.how for source in group.values() if source.how))
-        guesses.append(Guess(name, kind, evidence, how, {last: source.shape for last, source in group.items()}))
+        guesses.append(Guess(name, kind, evidence, how, tensors))
     return guesses
 
 
@@ -46,7 +45,7 @@ def _channels(group: Mapping[str, Source]) -> int | None:
 
 
 def _kind(tensors: Mapping[str, Shape], channels: int | None) -> tuple[str, str]:
-    weight, bias = tensors.get("weight"), tensors.get("bias")
+    """What the layer probably is, and the evidence; `channels` are those of the normalization after it, if any."""
     if "in_proj_weight" in tensors:
         return "MultiheadAttention", "in_proj_weight"
     if "running_mean" in tensors:
@@ -56,19 +55,24 @@ def _kind(tensors: Mapping[str, Shape], channels: int | None) -> tuple[str, str]
         rows, columns = tensors[hidden]
         kind = {4 * columns: "LSTM", 3 * columns: "GRU", columns: "RNN"}.get(rows, "a recurrent layer")
         return kind, f"{hidden} has {rows} rows and {columns} columns"
-    if weight is None:
+    if "weight" not in tensors:
         return "arrays of its own", "no weight"
+    weight, bias = tensors["weight"], tensors.get("bias")
+    if len(weight) < 3:
+        return _vector_or_matrix(weight, bias)
+    return _convolution(weight, bias, channels)
+
+
+def _vector_or_matrix(weight: Shape, bias: Shape | None) -> tuple[str, str]:
     if len(weight) == 0 or weight == (1,):
         return "PReLU", "a weight of one value"
-    if len(weight) == 1:
-        if bias == weight:
-            return "LayerNorm, GroupNorm or InstanceNorm", "weight and bias of one size"
-        return "RMSNorm or PReLU", "a weight with one axis and no bias"
     if len(weight) == 2:
         if bias is None:
             return "Linear or Embedding", "a weight with two axes and no bias"
-        return "Linear", "a weight with two axes, and a bias of its first one's size"
-    return _convolution(weight, bias, channels)
+        return "Linear", "a weight with two axes, and a bias as long as the first"
+    if bias == weight:
+        return "LayerNorm, GroupNorm or InstanceNorm", "weight and bias of one size"
+    return "RMSNorm or PReLU", "a weight with one axis and no bias"
 
 
 def _convolution(weight: Shape, bias: Shape | None, channels: int | None) -> tuple[str, str]:

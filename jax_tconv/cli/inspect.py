@@ -4,17 +4,15 @@ import dataclasses
 import math
 from collections import Counter
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from rich.filesize import decimal
 
 from jax_tconv import interop
 from jax_tconv.interop._convert.parametrizations import fold
-from jax_tconv.interop._convert.report import render
+from jax_tconv.interop._tables import text_table
 
 from . import options
 from .guess import Guess, guess_layers
-from .output import show, show_json, size
+from .output import show, show_json
 
 
 def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
@@ -43,7 +41,7 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
         return
     values = sum(math.prod(tensor.shape) for tensor in tensors.values())
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
-    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {size(nbytes)}")
+    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {decimal(nbytes)}")
     show(_table(layers))
     for name, hint in hints.items():
         show(f"{name}: {hint}")
@@ -52,11 +50,9 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
 
 
 def _table(layers: list[Guess]) -> str:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("layer", "tensors", "probably", "because"):
-        table.add_column(heading, no_wrap=True)
+    rows = []
     for layer in layers:
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in layer.tensors.items())
         kind = f"{layer.kind} with {layer.parametrization}" if layer.parametrization else layer.kind
-        table.add_row(*(Text(cell) for cell in (layer.name or "(the model itself)", shapes, kind, layer.evidence)))
-    return render(table)
+        rows.append((layer.name or "(the model itself)", shapes, kind, layer.evidence))
+    return text_table(("layer", "tensors", "probably", "because"), rows)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-# Texts, since each is an int or a list of them.
+# Text, since each is an int or a list of ints.
 Input = Annotated[str, typer.Option("--input", help="Spatial size of the input, such as 32, or 32,24 for two axes.")]
-Kernel = Annotated[str, typer.Option(help="Kernel size; here and below an int for every axis, or one an axis: 4,4.")]
+Kernel = Annotated[str, typer.Option(help="Kernel size; here and below, one int for all axes or one per axis: 4,4.")]
 Stride = Annotated[str, typer.Option(help="Stride.")]
 Padding = Annotated[str, typer.Option(help="Rows cut off at both ends, as in PyTorch.")]
 OutputPadding = Annotated[str, typer.Option(help="Rows added at the end.")]
@@ -19,12 +19,12 @@ Dims = Annotated[
     int | None, typer.Option(min=1, help="Spatial axes; if left out, as many as the longest list has, else 2.")
 ]
 
-# What most layers are, where nothing says how many axes there are.
+# What most layers have, if nothing says how many axes there are.
 DEFAULT_DIMS = 2
 
 
 def per_axis(dims: int | None, **options: str) -> dict[str, tuple[int, ...]]:
-    """The options' values, one int a spatial axis; ValueError names the option that cannot be read so."""
+    """The options' values, one int per spatial axis; ValueError names an option that cannot be read."""
     values = {name: _ints(name, text) for name, text in options.items()}
     longest = max(values, key=lambda name: len(values[name]))
     if dims is None:
@@ -33,7 +33,7 @@ def per_axis(dims: int | None, **options: str) -> dict[str, tuple[int, ...]]:
         if min(found) < 0:
             raise ValueError(f"{_flag(name)} must not be negative, got {options[name]}")
         if len(found) not in (1, dims):
-            raise ValueError(f"{_flag(name)} must be an int or {dims} ints, one an axis; got {options[name]}")
+            raise ValueError(f"{_flag(name)} must be an int or {dims} ints, one per axis; got {options[name]}")
     return {name: found if len(found) == dims else found * dims for name, found in values.items()}
 
 
@@ -52,7 +52,7 @@ def _ints(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{_flag(name)} must be an int, or one int an axis as in 4,4; got {text!r}") from None
+        raise ValueError(f"{_flag(name)} must be an int, or one int per axis as in 4,4; got {text!r}") from None
 
 
 def _flag(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,18 @@ from flax import nnx
 
 def call_factory(argument: str, text: str) -> Any:
     """What `package.module:factory` returns when it is called; an nnx one may take `rngs`."""
+    factory = _find_factory(argument, text)
+    if not callable(factory):
+        raise TypeError(
+            f"{argument}: {text} must be a class or a function without arguments, got {type(factory).__name__}"
+        )
+    # An nnx class has its own `__call__` on the way to `__init__`, which hides the arguments.
+    made_by = factory.__init__ if inspect.isclass(factory) else factory
+    parameters = inspect.signature(made_by).parameters
+    return factory(rngs=nnx.Rngs(0)) if "rngs" in parameters else factory()
+
+
+def _find_factory(argument: str, text: str) -> Any:
     module_name, _, name = text.partition(":")
     if not module_name or not name:
         raise ValueError(f"{argument} must be package.module:factory, such as my_models:make_decoder; got {text!r}")
@@ -26,68 +39,33 @@ def call_factory(argument: str, text: str) -> Any:
         raise ValueError(f"{argument}: there is no module {error.name!r} here or among the installed ones") from error
     finally:
         sys.path.remove(os.getcwd())
-    factory: Any = module
-    for part in name.split("."):
-        if not hasattr(factory, part):
-            raise ValueError(f"{argument}: module {module_name!r} has no {name!r}")
-        factory = getattr(factory, part)
-    if not callable(factory):
-        raise TypeError(
-            f"{argument}: {text} must be a class or a function without arguments, got {type(factory).__name__}"
-        )
-    # An nnx class has its own `__call__` on the way to `__init__`, which hides the arguments.
-    made_by = factory.__init__ if inspect.isclass(factory) else factory
-    parameters = inspect.signature(made_by).parameters
-    return factory(rngs=nnx.Rngs(0)) if "rngs" in parameters else factory()
+    try:
+        return operator.attrgetter(name)(module)
+    except AttributeError as error:
+        raise ValueError(f"{argument}: module {module_name!r} has no {name!r}") from error
 
 
 def conversion(
-    rename: Sequence[str],
-    drop: Sequence[str],
-    match: str,
-    flatten: Sequence[str],
-    layout: Sequence[str],
-    downcast: bool,
+    rename: list[str], drop: list[str], match: str, flatten: list[str], layout: list[str], downcast: bool
 ) -> dict[str, Any]:
     """The options of a conversion as the arguments that `interop.load_state_dict` and `linen_variables` take."""
+    renames = _pairs(rename, "--rename must be OLD=NEW, two prefixes, of which either may be empty")
+    shapes = _pairs(flatten, "--flatten must be LAYER=HEIGHT,WIDTH,CHANNELS")
     return {
-        "rename": renaming(rename, drop),
+        "rename": renames | dict.fromkeys(drop),
         "match": match,
-        "flatten": feature_shapes(flatten),
-        "layouts": layout_rules(layout),
+        "flatten": {name: ints("--flatten", shape) for name, shape in shapes.items()},
+        "layouts": _pairs(layout, "--layout must be ARRAY=TORCH -> FLAX, such as 'const=1 c h w -> 1 h w c'"),
         "downcast": downcast,
     }
 
 
-def renaming(renames: Sequence[str], drops: Sequence[str]) -> dict[str, str | None]:
-    """`old=new` prefixes, and prefixes of tensors to drop, as `rename` takes them."""
-    result: dict[str, str | None] = {}
-    for text in renames:
-        old, separator, new = text.partition("=")
-        if not separator:
-            raise ValueError(f"--rename must be OLD=NEW, two prefixes, of which either may be empty; got {text!r}")
-        result[old] = new
-    return result | dict.fromkeys(drops)
-
-
-def feature_shapes(flattens: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """`name=height,width,channels` as `flatten` takes it."""
-    result = {}
-    for text in flattens:
-        name, separator, shape = text.partition("=")
-        if not separator:
-            raise ValueError(f"--flatten must be LAYER=HEIGHT,WIDTH,CHANNELS; got {text!r}")
-        result[name] = ints("--flatten", shape)
-    return result
-
-
-def layout_rules(layouts: Sequence[str]) -> dict[str, str]:
-    """`name=c h w -> h w c` as `layouts` takes it."""
-    pairs = [text.partition("=") for text in layouts]
-    for name, separator, _ in pairs:
-        if not separator:
-            raise ValueError(f"--layout must be ARRAY=TORCH -> FLAX, such as 'const=1 c h w -> 1 h w c'; got {name!r}")
-    return {name: rule for name, _, rule in pairs}
+def _pairs(texts: list[str], form: str) -> dict[str, str]:
+    """`name=value` texts as a dict; ValueError, with the form that they must have, for any other text."""
+    for text in texts:
+        if "=" not in text:
+            raise ValueError(f"{form}; got {text!r}")
+    return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
 def ints(option: str, text: str) -> tuple[int, ...]:
@@ -95,7 +73,7 @@ def ints(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{option} must be ints with commas between them, such as 1,3,64,64; got {text!r}") from None
+        raise ValueError(f"{option} must be ints separated by commas, such as 1,3,64,64; got {text!r}") from None
 
 
 def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
@@ -112,7 +90,7 @@ def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
 
 
 def random_arrays(inputs: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:
-    """Normal values of these shapes, the same ones every time; zeros for ints, which index."""
+    """Normal values of these shapes, the same ones every time; zeros for ints, which are indices."""
     generator = np.random.default_rng(0)
     return [
         generator.standard_normal(x.shape).astype(x.dtype) if x.dtype.kind in "fc" else np.zeros(x.shape, x.dtype)

@@ -1,12 +1,15 @@
 """The commands, one file each, and what is said when one of them fails."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+import jax_tconv
 from jax_tconv.interop import StateDictError
 
 from . import bench, convert, explain, inspect, rules, verify
+from .output import show
 
 app = typer.Typer(
     name="jax-tconv",
@@ -20,8 +23,23 @@ for command in (inspect.inspect, convert.convert, verify.verify, explain.explain
     app.command()(command)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show(f"jax-tconv {jax_tconv.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
-    """Runs the command. What the user can mend is one line on the error stream, and exit code 1."""
+    """Runs the command. What the user can fix is one line on the error stream, and exit code 1."""
     try:
         app()
     except StateDictError as error:
@@ -33,6 +51,6 @@ def main() -> None:
 
 
 def fail(message: str) -> None:
-    """Says so, and ends."""
+    """Prints the error, and exits."""
     print(f"jax-tconv: error: {message}", file=sys.stderr)
     sys.exit(1)

@@ -8,40 +8,27 @@ import typer
 File = Annotated[
     Path, typer.Argument(help="A checkpoint: a file of any kind, an index, or a folder.", show_default=False)
 ]
-Entry = Annotated[
-    str | None,
-    typer.Option(help="The dict within the file that has the tensors, such as state_dict or model.generator."),
-]
+Entry = Annotated[str | None, typer.Option(help="The file's dict of tensors, such as state_dict or model.generator.")]
 Model = Annotated[
-    str,
-    typer.Option(
-        "--model", help="What makes the Flax model, nnx or linen: package.module:factory.", show_default=False
-    ),
+    str, typer.Option("--model", help="What makes the Flax model: package.module:factory.", show_default=False)
 ]
 Renames = Annotated[
-    list[str],
-    typer.Option("--rename", metavar="OLD=NEW", help="Replace a prefix of the tensors' names; as often as needed."),
+    list[str], typer.Option("--rename", metavar="OLD=NEW", help="Replace a prefix of the tensors' names; repeatable.")
 ]
-Drops = Annotated[list[str], typer.Option("--drop", metavar="PREFIX", help="Leave out tensors whose names begin so.")]
-Inputs = Annotated[
+Drops = Annotated[
     list[str],
-    typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; once for each input."),
+    typer.Option("--drop", metavar="PREFIX", help="Drop tensors whose names begin with this; repeatable."),
+]
+Inputs = Annotated[
+    list[str], typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; repeatable.")
 ]
 Flattens = Annotated[
     list[str],
-    typer.Option(
-        "--flatten",
-        metavar="LAYER=HEIGHT,WIDTH,CHANNELS",
-        help="A Linear that takes a flattened feature map, and the map's shape.",
-    ),
+    typer.Option("--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened."),
 ]
 Layouts = Annotated[
     list[str],
-    typer.Option(
-        "--layout",
-        metavar="ARRAY=RULE",
-        help="How an array of the model's own is laid out: 'const=1 c h w -> 1 h w c'.",
-    ),
+    typer.Option("--layout", metavar="ARRAY=RULE", help="How an array is laid out: 'const=1 c h w -> 1 h w c'."),
 ]
 Match = Annotated[str, typer.Option(help="name, or order: pair what no name matches by type, shape and order.")]
 Downcast = Annotated[bool, typer.Option("--downcast", help="Round values that the model's dtypes cannot hold.")]

@@ -11,7 +11,7 @@ def show(text: str) -> None:
 
 
 def show_json(document: Any) -> None:
-    """Prints one JSON document; infinity and NaN, for which JSON has no words, as null."""
+    """Prints one JSON document; infinity and NaN, which JSON does not have, as null."""
     print(json.dumps(_finite(document), indent=1, allow_nan=False))
 
 
@@ -21,13 +21,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def size(nbytes: int) -> str:
-    """A number of bytes in words."""
-    amount = float(nbytes)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    raise AssertionError

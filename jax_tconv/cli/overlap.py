@@ -17,11 +17,11 @@ from jax_tconv._methods.polyphase import meetings
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """One axis: how many input rows each output row is a sum of.
+    """One axis: how many input rows add up to each output row.
 
-    `counts` has one for each output row. `pattern` is what they repeat away from the border, from an output row whose
-    number is a multiple of the stride on. `even_kernels` are the kernel sizes nearest to this one (itself, if it is
-    even) whose pattern is even.
+    `counts` has one number per output row. `pattern` is what they repeat away from the border, beginning at an output
+    row whose number is a multiple of the stride. `even_kernels` are the kernel sizes nearest to this one (itself, if
+    it is even) whose pattern is even.
     """
 
     counts: tuple[int, ...]
@@ -31,12 +31,12 @@ class Overlap:
 
     @property
     def even(self) -> bool:
-        """Whether all output rows away from the border get as many input rows."""
+        """Whether all output rows away from the border get equally many input rows."""
         return len(set(self.pattern)) == 1
 
     @property
     def border(self) -> tuple[int, int]:
-        """How many output rows at the start and at the end lie outside of the pattern."""
+        """How many output rows at the start and at the end lie outside the pattern."""
         size, half = len(self.counts), (len(self.counts) + 1) // 2
         off = np.flatnonzero(np.resize(self.pattern, size) != self.counts).tolist()
         return max((o + 1 for o in off if o < half), default=0), max((size - o for o in off if o >= half), default=0)
@@ -49,7 +49,7 @@ def overlap(axis: Axis) -> Overlap:
     for residue, together in enumerate(met):
         rows = counts[residue :: axis.stride]
         for _, shift in together:
-            # Of the input rows that would be met, those that there are.
+            # Only the input rows that exist.
             rows[max(0, -shift) : max(0, axis.input_size - shift)] += 1
     pattern = tuple(map(len, met))
     evens = _even_kernels(axis)
@@ -76,7 +76,7 @@ def taps(axis: Axis, n_outputs: int) -> np.ndarray:
 
 
 def _even_kernels(axis: Axis) -> tuple[int, ...]:
-    """The sizes up to and from this one on that are even: multiples of the stride, if the taps reach every phase."""
+    """The nearest even sizes below and above: multiples of the stride, if the taps reach every phase."""
     if math.gcd(axis.stride, axis.dilation) > 1:
         return ()
     below = axis.kernel_size // axis.stride * axis.stride
@@ -96,7 +96,7 @@ def _verdict(axis: Axis, pattern: tuple[int, ...], evens: Sequence[int]) -> str:
     common = math.gcd(s, d)
     if common > 1:
         return (
-            f"{text}. Stride {s} and dilation {d} share the factor {common}, so that only one output row in {common} "
-            "gets anything, whatever the kernel; a dilation without it would do."
+            f"{text}. Stride {s} and dilation {d} share the factor {common}, so only one output row in {common} "
+            "gets anything, whatever the kernel; choose a dilation without that factor."
         )
-    return f"{text}. Kernel {k} is no multiple of stride {s}; {' or '.join(map(str, evens))} would be even."
+    return f"{text}. Kernel {k} is not a multiple of stride {s}; {' or '.join(map(str, evens))} would be even."

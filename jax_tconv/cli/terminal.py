@@ -12,7 +12,7 @@ WIDTH = 80
 # What is drawn of an image: enough to see the border and the pattern beyond it.
 MAX_INPUTS, MAX_ROWS, MAX_COLUMNS, BORDER = 8, 12, 32, 4
 BARS = "▁▂▃▄▅▆▇█"
-# Nothing, fewer than anywhere in the pattern, and three shades of the pattern's own counts.
+# No inputs, fewer than anywhere in the pattern, and three shades for the pattern's own counts.
 HOLE, EDGE, SHADES = " ", "░", "▒▓█"
 
 
@@ -22,7 +22,7 @@ def wiring(axis: Axis, found: Overlap) -> str:
     last_input = len(str(axis.input_size - 1))
     label = len("output") + 1 + last_input
     fitting = (WIDTH - label) // cell
-    # No more output rows than a few input rows reach, but enough to see something where padding cuts these off.
+    # As many output rows as a few input rows reach, but enough to see something if padding cuts these off.
     n_outputs = min(axis.output_size, fitting, max(MAX_INPUTS * axis.stride - axis.padding_low, MAX_INPUTS))
     grid = taps(axis, n_outputs)
     reaching = [number for number, row in enumerate(grid) if (row >= 0).any()]
@@ -30,7 +30,7 @@ def wiring(axis: Axis, found: Overlap) -> str:
     for number in reaching[: 2 * MAX_INPUTS]:
         lines.append(_line(f"input {number:{last_input}}", ["" if t < 0 else t for t in grid[number]], label, cell))
     if len(reaching) > 2 * MAX_INPUTS:
-        lines.append(f"... and {len(reaching) - 2 * MAX_INPUTS} input rows more")
+        lines.append(f"... and {len(reaching) - 2 * MAX_INPUTS} more input rows")
     counts = found.counts[:n_outputs]
     largest = max(max(counts), 1)
     bars = ["" if count == 0 else BARS[(count * len(BARS) - 1) // largest] * (cell - 1) for count in counts]
@@ -43,12 +43,12 @@ def _line(name: str, cells: Iterable[int | str], label: int, cell: int) -> str:
 
 
 def shading(rows: Overlap, columns: Overlap) -> str:
-    """The products of two axes' counts at the start of the image, as shades, and what the shades mean."""
+    """The products of two axes' counts at the start of the image, as shades, with a legend."""
     parts = [view(axis, most) for axis, most in ((rows, MAX_ROWS), (columns, MAX_COLUMNS))]
     counts = np.outer(*(np.array(axis.counts)[part] for axis, part in zip((rows, columns), parts, strict=True)))
     levels = np.unique(np.outer(rows.pattern, columns.pattern))
     levels = levels[levels > 0]
-    # Twice, since a character is about twice as high as it is wide.
+    # Twice, since a character is about twice as tall as it is wide.
     picture = ["".join(_shade(count, levels) * 2 for count in row) for row in counts.tolist()]
     down, across = (f"{part.start} to {part.stop - 1}" for part in parts)
     return "\n".join([f"output rows {down}, columns {across}:", *picture, _legend(counts, levels)])

@@ -24,9 +24,7 @@ def verify(
     model: options.Model,
     inputs: Annotated[
         list[str],
-        typer.Option(
-            "--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch, such as 1,3,64,64; repeat."
-        ),
+        typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch: 1,3,64,64; repeatable."),
     ],
     entry: options.Entry = None,
     rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
@@ -59,7 +57,7 @@ def verify(
     given = random_arrays(shapes(inputs))
     flax_model = call_factory("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    _, variables = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
+    variables, _ = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
     found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
@@ -73,7 +71,7 @@ def verify(
 
 
 def _load(module: Any, state_dict: Any) -> None:
-    """Fills the torch module, whose own names may lack the prefix of a wrapper."""
+    """Fills the torch module, whose names may lack the prefix of a wrapper."""
     tensors = interop.to_torch(state_dict)
     names = new_names(tensors, None, module.state_dict())
     try:

@@ -1,13 +1,18 @@
-"""Tensors of any library as numpy arrays, and numpy arrays as torch tensors."""
+"""Tensors of any library as numpy arrays, and numpy arrays as torch tensors, in the dtypes that torch has."""
 
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from .dtypes import DTYPES
+_NUMPY = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64 complex64 complex128"
+_ML_DTYPES = "bfloat16 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu"
+# The dtypes that torch has, by their names.
+DTYPES = {name: np.dtype(name) for name in _NUMPY.split()}
+DTYPES |= {name: np.dtype(getattr(ml_dtypes, name)) for name in _ML_DTYPES.split()}
 
 
 def to_numpy(name: str, value: Any) -> NDArray[Any]:
@@ -35,7 +40,7 @@ def to_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
       ImportError: torch is not installed.
-      TypeError: a value is no array, or of a dtype that torch has not.
+      TypeError: a value is not an array, or has a dtype that torch does not have.
 
     Example:
       >>> import numpy as np
@@ -57,7 +62,7 @@ def torch_tensor(name: str, array: NDArray[Any]) -> Any:
         raise TypeError(f"{name} is {array.dtype.name}, which torch has no type for")
     if array.dtype.isbuiltin == 1:
         return torch.from_numpy(array)
-    same_size = np.int16 if array.dtype.itemsize == 2 else np.uint8  # torch takes none of ml_dtypes' arrays
+    same_size = np.int16 if array.dtype.itemsize == 2 else np.uint8  # torch does not take arrays of ml_dtypes
     return torch.from_numpy(array.view(same_size)).view(getattr(torch, array.dtype.name))
 
 
@@ -67,12 +72,12 @@ def _torch_to_numpy(torch: Any, name: str, tensor: Any) -> NDArray[Any]:
     if tensor.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got one of layout {tensor.layout}; pass its .to_dense()")
     if tensor.is_meta:
-        raise TypeError(f"{name} must have values, and is on the meta device, where tensors have none")
+        raise TypeError(f"{name} must have values, but is on the meta device, where tensors have none")
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     dtype = str(tensor.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise TypeError(f"{name} is {dtype}, which numpy has no type for; pass it converted with .to(...)")
     if DTYPES[dtype].isbuiltin == 1:
         return tensor.numpy()
-    same_size = torch.int16 if tensor.dtype.itemsize == 2 else torch.uint8  # torch makes none of ml_dtypes' arrays
+    same_size = torch.int16 if tensor.dtype.itemsize == 2 else torch.uint8  # torch does not make arrays of ml_dtypes
     return tensor.view(same_size).numpy().view(DTYPES[dtype])

@@ -23,9 +23,9 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
     first layer it takes maps, channels last. A BatchNorm1d or GroupNorm beside a Linear takes vectors.
 
     Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
-    in training (`model.eval()` ends it) and compute the same, Dropout's choice apart. What they learn there can differ:
-    Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer kept up, and an Embedding
-    has no padding_idx.
+    in training (`model.eval()` ends it) and compute the same, apart from what Dropout drops. What they learn can
+    differ: Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer updated, and an
+    Embedding has no padding_idx.
 
     Args:
       module: the torch module; it is not changed.
@@ -36,9 +36,9 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
       attention gives its output without the weights.
 
     Raises:
-      TypeError: `module` is no torch module.
-      ValueError: what Flax cannot express, all of it, with the place, the reason and what would do; hooks too, forward
-        methods of one's own, and parameters that several modules share.
+      TypeError: `module` is not a torch module.
+      ValueError: what Flax cannot express, all of it, with the place, the reason and what to do; including hooks,
+        overridden forward methods, and parameters that several modules share.
 
     Example:
       >>> import jax.numpy as jnp, torch
@@ -61,14 +61,14 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
 
 @dataclasses.dataclass
 class _Conversion:
-    """The walk over a torch module: the layers made so far, by the module's id, and what has no twin."""
+    """A walk over a torch module: the layers made so far, by the module's id, and the faults found."""
 
     site: Site
     layers: dict[int, nnx.Module] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
 
     def twin(self, module: Any, path: str) -> Any:
-        """The twin of the module at `path`; None, with what is wrong added to the faults, where it has none."""
+        """The twin of the module at `path`; if it has none, None, and the faults say why."""
         try:
             name = _torch_class(module)
             _check_hooks(module)
@@ -109,7 +109,7 @@ def _load(layer: nnx.Module, module: Any) -> None:
 
 
 def _torch_class(module: Any) -> str:
-    """The name of the torch class in the table that `module` is of, whose forward method it must have."""
+    """The name of the torch class in the table whose instance `module` is, and whose forward method it must have."""
     import torch
 
     known = ("Sequential", *TWINS)
@@ -127,7 +127,7 @@ def _torch_class(module: Any) -> str:
 
 
 def _check_hooks(module: Any) -> None:
-    """Raises ValueError for code that runs beside the forward method; weight norm and spectral norm are known."""
+    """Raises ValueError for code that runs besides the forward method, other than weight norm and spectral norm."""
     from torch.nn.utils import parametrizations, parametrize
     from torch.nn.utils.spectral_norm import SpectralNorm
     from torch.nn.utils.weight_norm import WeightNorm
@@ -148,7 +148,7 @@ def _check_hooks(module: Any) -> None:
 
 
 def _tied(module: Any) -> Iterator[str]:
-    """What is wrong with parameters that several modules share: as Flax has them, they would come apart."""
+    """What is wrong with parameters that several modules share: in Flax they would become separate."""
     names: dict[int, list[str]] = {}
     for path, part in module.named_modules():
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
