@@ -115,6 +115,16 @@ def test_too_large_for_a_method_that_holds_everything(method):
         jax.eval_shape(lambda x, kernel: conv_transpose(x, kernel, method=method), x, kernel)
 
 
+def test_a_profile_says_which_op_and_method_a_kernel_belongs_to():
+    # Profilers show the names of the compiled program's instructions.
+    x, kernel = jnp.ones((1, 8, 8, 4)), jnp.ones((3, 3, 4, 2))
+    loss = lambda x, kernel: (conv_transpose(x, kernel, stride=2, padding=1) ** 2).sum()
+    text = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).compile().as_text()
+    named = set(re.findall(r"conv_transpose\.(\w+)\.(\w+)", text))
+    chosen = {(op, select_method(x.shape, kernel.shape, stride=2, padding=1, op=op).method) for op in OPS}
+    assert named == chosen
+
+
 def test_subpixel_inserts_no_zeros():
     # No dilated image in the program, and no array as large as the zero-stuffed input, (2, 127, 127, 8).
     x, kernel = jnp.ones((2, 64, 64, 8)), jnp.ones((4, 4, 8, 3))

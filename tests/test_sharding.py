@@ -11,6 +11,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
+from jax_tconv._methods import METHODS
 from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)
@@ -46,16 +47,19 @@ def test_shard_map():
     close(step(x, kernel), expected)
 
 
+@pytest.mark.parametrize("method", [None, *METHODS])
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
-def test_sharded_inputs_under_either_kind_of_mesh(axis_type):
+def test_sharded_inputs_under_either_kind_of_mesh(axis_type, method):
     x, kernel, expected = eight_samples()
+    apply = functools.partial(APPLY, method=method)
+    value_and_gradients = jax.value_and_grad(lambda x, kernel: jnp.sin(apply(x, kernel)).sum(), (0, 1))
     mesh = jax.make_mesh((8,), ("data",), axis_types=(axis_type,))
     with jax.set_mesh(mesh):
         x = jax.device_put(x, NamedSharding(mesh, P("data")))
         kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
-        y = jax.jit(APPLY)(x, kernel)
+        y = jax.jit(apply)(x, kernel)
         assert y.sharding.spec[0] == "data"
-        close(jax.jit(jax.value_and_grad(loss, (0, 1)))(x, kernel), expected)
+        close(jax.jit(value_and_gradients)(x, kernel), expected)
 
 
 def test_a_spatial_axis_under_an_explicit_mesh_is_refused():
