@@ -24,6 +24,11 @@ def pytest_configure(config):
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     # One process may read what another has only half written. JAX then warns, and compiles the program itself.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache entry")
+    import jax
+
+    # JAX's own random numbers take most of a second to compile for each shape of a layer's initial values, these a
+    # quarter of that. Which they are matters to no test but that of their distribution, which asks for JAX's own.
+    jax.config.update("jax_default_prng_impl", "unsafe_rbg")
 
 
 @pytest.fixture
