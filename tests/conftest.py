@@ -27,7 +27,7 @@ def pytest_configure(config):
     import jax
 
     # JAX's own random numbers take most of a second to compile for each shape of a layer's initial values, these a
-    # quarter of that. Which they are matters to no test but that of their distribution, which asks for JAX's own.
+    # third of that. Which they are matters to no test but that of their distribution, which asks for JAX's own.
     jax.config.update("jax_default_prng_impl", "unsafe_rbg")
 
 
