@@ -15,15 +15,17 @@ from jax_tconv._methods import METHODS, rows
 from tests.compare import close
 
 ARGUMENTS = {"stride": 2, "padding": 1, "output_padding": 1}
-# What of input, kernel and output is split over the mesh.
+# What of input, kernel and output is split over the mesh; channels that are summed over leave a sum over the devices.
 SPLIT = {
     "batch": (P("devices"), P(), P("devices")),
-    "channels": (P(), P(None, None, None, "devices"), P(None, None, None, "devices")),
+    "channels out": (P(), P(None, None, None, "devices"), P(None, None, None, "devices")),
+    "channels in": (P(None, None, None, "devices"), P(None, None, "devices"), P()),
 }
-MESHES = (2, 4, 8)
-# Each split and check on one mesh, so that what the methods have in common is compiled once; the others are slow.
-SPLITS = [("batch", True, 8), ("batch", False, 2), ("channels", True, 4), ("channels", False, 8)]
-OTHERS = [combination for combination in itertools.product(SPLIT, (True, False), MESHES) if combination not in SPLITS]
+METHODS_AND_NONE = [None, *METHODS]
+JITTED = [("batch", True, 8), ("batch", False, 2), ("channels out", True, 4), ("channels out", False, 8)]
+JITTED += [("channels in", True, 2), ("channels in", False, 4)]
+EAGER = [("batch", True, 8), ("channels out", False, 4)]
+EVERY = list(itertools.product(SPLIT, (True, False), (2, 4, 8)))
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 @functools.cache
 def operands():
     rng = np.random.default_rng(0)
-    shapes = {"x": (8, 3, 2, 2), "kernel": (3, 2, 2, 8), "x_dot": (8, 3, 2, 2), "kernel_dot": (3, 2, 2, 8)}
+    shapes = {"x": (8, 3, 2, 8), "kernel": (3, 2, 8, 8), "x_dot": (8, 3, 2, 8), "kernel_dot": (3, 2, 8, 8)}
     return tuple(rng.standard_normal(shape) for shape in shapes.values())
 
 
@@ -56,27 +58,36 @@ def on_one_device():
 def check(method, split, check_vma, size, transform):
     mesh = jax.make_mesh((size,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:size])
     x, kernel, y = SPLIT[split]
-    apply = functools.partial(conv_transpose, method=method, **ARGUMENTS)
+
+    def apply(x, kernel):
+        part = conv_transpose(x, kernel, method=method, **ARGUMENTS)
+        return jax.lax.psum(part, "devices") if split == "channels in" else part
+
     mapped = jax.shard_map(apply, mesh=mesh, in_specs=(x, kernel), out_specs=y, check_vma=check_vma)
     close(transform(everything(mapped))(*operands()), on_one_device())
 
 
-@pytest.mark.parametrize(("split", "check_vma", "size"), SPLITS)
-@pytest.mark.parametrize("method", [None, *METHODS])
-@pytest.mark.parametrize("transform", [jax.jit, lambda f: f], ids=["jitted", "eager"])
-def test_the_values_of_one_device(method, split, check_vma, size, transform):
-    check(method, split, check_vma, size, transform)
+@pytest.mark.parametrize(("split", "check_vma", "size"), JITTED)
+@pytest.mark.parametrize("method", METHODS_AND_NONE)
+def test_the_values_of_one_device(method, split, check_vma, size):
+    check(method, split, check_vma, size, jax.jit)
+
+
+@pytest.mark.parametrize(("split", "check_vma", "size"), EAGER)
+@pytest.mark.parametrize("method", METHODS_AND_NONE)
+def test_the_values_of_one_device_without_jit(method, split, check_vma, size):
+    check(method, split, check_vma, size, lambda compute: compute)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("split", "check_vma", "size"), OTHERS)
-@pytest.mark.parametrize("method", [None, *METHODS])
-@pytest.mark.parametrize("transform", [jax.jit, lambda f: f], ids=["jitted", "eager"])
-def test_the_values_of_one_device_on_every_other_mesh(method, split, check_vma, size, transform):
-    check(method, split, check_vma, size, transform)
+@pytest.mark.parametrize(("split", "check_vma", "size"), EVERY)
+@pytest.mark.parametrize("method", METHODS_AND_NONE)
+def test_the_values_of_one_device_in_every_combination(method, split, check_vma, size):
+    check(method, split, check_vma, size, jax.jit)
+    check(method, split, check_vma, size, lambda compute: compute)
 
 
-@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("method", METHODS_AND_NONE)
 def test_derivatives_taken_on_each_device(method):
     # Where the body of the map differentiates, the gradient of what does not vary is a sum over the devices.
     x, kernel, *_ = operands()

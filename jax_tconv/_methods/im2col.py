@@ -3,7 +3,7 @@
 The patches of K. Chellapilla, S. Puri and P. Simard, "High performance convolutional neural networks for document
 processing" (2006), taken residue by residue (`polyphase.py`), so that no zero is multiplied: none between rows, no tap
 that pads the kernel, no row that the padding takes off. Where the kernel has many taps, one product makes all
-phases of a block instead, in a program that does not grow with them.
+phases of a block instead, in a program that grows only with the taps of one phase.
 
 It has no form of the gradients: `col2im` has the patches for those.
 """
