@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
 	@echo "make test   run the tests"
-	@echo "make test-slow  a gigabyte through every kind of file, and 10,000 mutated files (about five minutes)"
+	@echo "make test-slow  a gigabyte through every kind of file, 10,000 mutated files, every mesh (a quarter of an hour)"
 	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
