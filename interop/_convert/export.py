@@ -12,7 +12,7 @@ from .naming import Rename, check_rename, new_names
 
 
 def export(
-    layers: list[Layer[Place]],
+    layers: list[Layer],
     arrays: Mapping[Place, Any],
     rename: Rename,
     num_batches_tracked: int | Mapping[str, Any],
@@ -36,7 +36,7 @@ def export(
     }
 
 
-def _tensors(layer: Layer[Place], arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
+def _tensors(layer: Layer, arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
     """A layer's tensors under the last spelling of each of its names, with zeros for those that Flax does not have."""
     converted = layer.type.to_torch(
         {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}

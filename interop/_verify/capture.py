@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import Paths
+from .._layers.model import dotted
 from .._tensors import to_numpy
 
 Array = NDArray[Any]
@@ -95,8 +97,7 @@ def run_linen(module: nn.Module, variables: Any, inputs: tuple[Any, ...], kwargs
         called.note(context.module)
         result = call(*args, **named)
         if context.method_name == "__call__":
-            paths, _ = called.names(context.module.path)
-            names = tuple(name for spellings in paths for name in spellings)
+            names = tuple(map(dotted, itertools.chain(*called.places(context.module.path))))
             run.note(names, type(context.module).__name__, args, _main_output(context.module, result))
         return result
 
