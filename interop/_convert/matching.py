@@ -9,7 +9,7 @@ import numpy as np
 
 from .._layers.model import Layer, Place
 from .._tensors import to_numpy
-from .naming import Rename, check_rename, common_prefix, new_names
+from .naming import Rename, check_rename, new_names, prefix_advice
 from .order import pair_by_order
 from .parametrizations import fold
 from .plan import Filling, Plan
@@ -47,7 +47,9 @@ def make_plan(
         if name not in matching.used:
             statistics = STATISTICS if name.rpartition(".")[2] in ("running_mean", "running_var") else ""
             rows.append(source.row("unexpected", hints.get(name, statistics)))
-    return Plan(list(matching.fillings.values()), Report(tuple(rows), _advice(rows)))
+    report = Report(tuple(rows))
+    advice = prefix_advice(report.missing_keys, report.unexpected_keys)
+    return Plan(list(matching.fillings.values()), dataclasses.replace(report, advice=advice))
 
 
 def _read(
@@ -137,12 +139,3 @@ class _Matching:
             return [source.row("shared", f"the same array as {other.slot.path}") for source in filling.sources.values()]
         first = next(iter(other.sources.values())).name
         return filling.rows("ambiguous", f"differs from {first}, and the model shares the array")
-
-
-def _advice(rows: list[Row]) -> str:
-    """What to do if all names have a prefix that the model's do not have."""
-    missing, unexpected = ([row.name for row in rows if row.status == status] for status in ("missing", "unexpected"))
-    prefix = common_prefix(missing, unexpected)
-    if prefix is None:
-        return ""
-    return f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
