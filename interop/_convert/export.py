@@ -26,14 +26,14 @@ def export(
     if problems:
         raise ValueError("layers whose type has no rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems))
     tensors = {name: tensor for layer in layers for name, tensor in _tensors(layer, arrays).items()}
-    names = new_names(tensors, rename)
-    result = {new: tensors[name] for name, new in names.items() if new is not None}
-    if len(result) < sum(new is not None for new in names.values()):
-        raise ValueError("rename must keep names apart, but gives a tensor the name of another")
-    counters = {new for name, new in names.items() if name.endswith("num_batches_tracked")}
-    return result | {
-        name: np.asarray(_counter(name, num_batches_tracked), np.int64) for name in result if name in counters
-    }
+    result: dict[str, NDArray[Any]] = {}
+    for name, new in new_names(tensors, rename).items():
+        if new in result:
+            raise ValueError("rename must keep names apart, but gives a tensor the name of another")
+        if new is not None:
+            counted = name.endswith("num_batches_tracked")
+            result[new] = np.asarray(_counter(new, num_batches_tracked), np.int64) if counted else tensors[name]
+    return result
 
 
 def _tensors(layer: Layer, arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:

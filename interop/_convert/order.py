@@ -80,8 +80,9 @@ def _paired(groups: Mapping[str, Group], layers: list[Layer], ordered: bool) -> 
     for layer, tensors in zip(layers, needed, strict=True):
         rivals.setdefault(tensors, []).append(layer)
     if ordered and needed == [*held.values()]:
+        alike = {tensors for tensors, fit in rivals.items() if _read_alike(fit)}
         in_order = zip(held.items(), layers, strict=True)
-        pairs = {name: layer for (name, tensors), layer in in_order if _read_alike(rivals[tensors])}
+        pairs = {name: layer for (name, tensors), layer in in_order if tensors in alike}
         reason = ", which read it differently"
     else:
         times = Counter(held.values())

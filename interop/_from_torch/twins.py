@@ -81,8 +81,8 @@ def _conv_transpose(m: Any, site: Site) -> ConvTranspose:
 
 
 def _linear(m: Any, site: Site) -> nnx.Linear:
-    arguments = {"use_bias": m.bias is not None, "kernel_init": _ZEROS}
-    return nnx.Linear(m.in_features, m.out_features, **arguments, **_weights(m, site))
+    use_bias = m.bias is not None
+    return nnx.Linear(m.in_features, m.out_features, use_bias=use_bias, kernel_init=_ZEROS, **_weights(m, site))
 
 
 def _embedding(m: Any, site: Site) -> nnx.Embed:

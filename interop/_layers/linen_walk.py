@@ -89,7 +89,10 @@ def find_layers(
     arrays: dict[Path, dict[str, Slot]] = {}
     for place, leaf in shapes.items():
         if place[0] in COLLECTIONS:
-            path = _layer_path(place[1:-1], called.modules)
+            holder = place[1:-1]
+            # The outermost layer of a known type around the array, else the module that holds it.
+            around = (holder[:n] for n in range(len(holder) + 1))
+            path = next((outer for outer in around if is_known(called.modules.get(outer))), holder)
             name = ".".join(place[1 + len(path) :])
             arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
     layers = [
@@ -115,14 +118,6 @@ def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Path
         if example_inputs:
             raise
         raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
-
-
-def _layer_path(path: Path, modules: Mapping[Path, nn.Module]) -> Path:
-    """The outermost layer of a known type around an array, else the module that holds it."""
-    for n in range(len(path) + 1):
-        if is_known(modules.get(path[:n])):
-            return path[:n]
-    return path
 
 
 def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:

@@ -82,12 +82,12 @@ def _children(node: Any) -> dict[Any, Any]:
 
 def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
     """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
-    if not is_known(module):
-        return _own(module)
+    parts = nnx.iter_modules(module, graph=True) if is_known(module) else [((), module)]
     return {
-        ".".join(map(str, (*inner, name))): variable
-        for inner, child in nnx.iter_modules(module, graph=True)
-        for name, variable in _own(child).items()
+        ".".join(map(str, (*inner, name))): value
+        for inner, part in parts
+        for name, value in vars(part).items()
+        if isinstance(value, nnx.Param | nnx.BatchStat)
     }
 
 
@@ -96,7 +96,3 @@ def _step(node: Any, torch_path: Path, key: Any) -> Path:
     if isinstance(node, nnx.Sequential) and key == "layers":
         return torch_path
     return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
-
-
-def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}
