@@ -12,7 +12,7 @@ from .naming import Rename, check_rename, new_names
 
 
 def export(
-    layers: list[Layer[Place]],
+    layers: list[Layer],
     arrays: Mapping[Place, Any],
     rename: Rename,
     num_batches_tracked: int | Mapping[str, Any],
@@ -26,17 +26,17 @@ def export(
     if problems:
         raise ValueError("layers whose type has no rule cannot be exported:\n" + "\n".join(f"  {p}" for p in problems))
     tensors = {name: tensor for layer in layers for name, tensor in _tensors(layer, arrays).items()}
-    names = new_names(tensors, rename)
-    result = {new: tensors[name] for name, new in names.items() if new is not None}
-    if len(result) < sum(new is not None for new in names.values()):
-        raise ValueError("rename must keep names apart, but gives a tensor the name of another")
-    counters = {new for name, new in names.items() if name.endswith("num_batches_tracked")}
-    return result | {
-        name: np.asarray(_counter(name, num_batches_tracked), np.int64) for name in result if name in counters
-    }
+    result: dict[str, NDArray[Any]] = {}
+    for name, new in new_names(tensors, rename).items():
+        if new in result:
+            raise ValueError("rename must keep names apart, but gives a tensor the name of another")
+        if new is not None:
+            counted = name.endswith("num_batches_tracked")
+            result[new] = np.asarray(_counter(new, num_batches_tracked), np.int64) if counted else tensors[name]
+    return result
 
 
-def _tensors(layer: Layer[Place], arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
+def _tensors(layer: Layer, arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
     """A layer's tensors under the last spelling of each of its names, with zeros for those that Flax does not have."""
     converted = layer.type.to_torch(
         {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}

@@ -37,7 +37,10 @@ def new_names(names: Collection[str], rename: Rename, wanted: Collection[str] | 
     Raises ValueError if `rename` gives two tensors the same name.
     """
     renamed = {name: _renamed(name, rename) for name in names}
-    _check_distinct(renamed)
+    given: dict[str, str] = {}
+    for name, new in renamed.items():
+        if new is not None and new != name and given.setdefault(new, name) != name:
+            raise ValueError(f"rename must keep names apart, but gives {new!r} to both {given[new]!r} and {name!r}")
     starts = {name.partition(".")[0] for name in wanted or ()}
     wrappers = () if wanted is None else tuple(wrapper for wrapper in WRAPPERS if wrapper not in starts)
     return {name: None if new is None else _unwrapped(name, new, rename, wrappers) for name, new in renamed.items()}
@@ -68,13 +71,6 @@ def _replaced(name: str, rules: Mapping[str | re.Pattern[str], str | None]) -> s
     return name
 
 
-def _check_distinct(renamed: Mapping[str, str | None]) -> None:
-    given: dict[str, str] = {}
-    for name, new in renamed.items():
-        if new is not None and new != name and given.setdefault(new, name) != name:
-            raise ValueError(f"rename must keep names apart, but gives {new!r} to both {given[new]!r} and {name!r}")
-
-
 def _unwrapped(name: str, new: str, rename: Rename, wrappers: Collection[str]) -> str | None:
     """`new` without the wrappers' prefixes; the caller's rules are tried again if they did not fit `name` with them."""
     parts = new.split(".")
@@ -84,12 +80,15 @@ def _unwrapped(name: str, new: str, rename: Rename, wrappers: Collection[str]) -
     return _renamed(unwrapped, rename) if new == name and not callable(rename) else unwrapped
 
 
-def common_prefix(missing: Collection[str], unexpected: Collection[str]) -> str | None:
-    """What stands before a missing name in an unexpected one: `generator.` if only `generator.up.weight` is there."""
+def prefix_advice(missing: Collection[str], unexpected: Collection[str]) -> str:
+    """What to do if unexpected names are missing ones behind a prefix: `generator.up.weight` where `up.weight` is."""
     ends = set(missing)
     for name in unexpected:
         parts = name.split(".")
         for n in range(1, len(parts)):
             if ".".join(parts[n:]) in ends:
-                return ".".join(parts[:n]) + "."
-    return None
+                prefix = ".".join(parts[:n]) + "."
+                return (
+                    f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
+                )
+    return ""

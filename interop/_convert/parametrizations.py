@@ -48,11 +48,6 @@ class _Norm:
     parts: tuple[str, ...]
     kind: str
 
-    def problem(self, tensors: Tensors, names: Collection[str]) -> str:
-        """Why it cannot be folded, if there are tensors of these names; empty if it can."""
-        found = f"{self.weight} is there as well" if self.weight in names else ""
-        return found or misfit(self.kind, [tensors[part] for part in self.parts])
-
     def source(self, tensors: Tensors, origin: Mapping[str, str]) -> Source:
         """The weight, which is computed when it is loaded."""
         arrays = [tensors[part] for part in self.parts]
@@ -75,7 +70,8 @@ def fold(
     hints: dict[str, str] = {}
     names = set(tensors)
     for norm in _norms(tensors, wanted):
-        if problem := norm.problem(tensors, names):
+        taken = f"{norm.weight} is there as well" if norm.weight in names else ""
+        if problem := taken or misfit(norm.kind, [tensors[part] for part in norm.parts]):
             hints |= dict.fromkeys(norm.parts, f"not folded: {problem}")
         else:
             folded[norm.parts[0]] = norm
@@ -88,8 +84,9 @@ def fold(
             sources[folded[name].weight] = folded[name].source(tensors, origin)
         elif name not in used:
             sources[name] = Source.plain(name, origin[name], tensor)
-    others = tensors.keys() - used - hints.keys() - set(wanted)
-    return sources, hints | {name: _hint(name) for name in tensors if name in others and _hint(name)}
+            if name not in hints and name not in wanted and (hint := _hint(name)):
+                hints[name] = hint
+    return sources, hints
 
 
 def _norms(tensors: Tensors, wanted: Collection[str]) -> Iterator[_Norm]:
@@ -102,24 +99,20 @@ def _norms(tensors: Tensors, wanted: Collection[str]) -> Iterator[_Norm]:
 def _norm(name: str, form: _Form, tensors: Tensors) -> _Norm | None:
     """The norm of this form whose first tensor has this name; None if it is not one."""
     base = name.removesuffix(form.endings[0])
-    weight = _weight_name(base, form)
     parts = tuple(base + ending for ending in form.endings)
-    if weight is None or base + form.excluded in tensors or not all(part in tensors for part in parts):
+    if base + form.excluded in tensors or not all(part in tensors for part in parts):
         return None
-    return None if form is _OF_A_VECTOR and not _is_lone_vector(base, tensors) else _Norm(weight, parts, form.kind)
-
-
-def _weight_name(base: str, form: _Form) -> str | None:
-    """The name of the weight whose tensors' names begin with `base`; None for a name that is not of this form."""
     if form.endings[0].startswith("_"):
-        return base
+        return _Norm(base, parts, form.kind)
     moved = _MOVED.fullmatch(base)
-    return moved and moved[1] + moved[2]
+    if moved is None or (form is _OF_A_VECTOR and not _is_lone_vector(name, base, tensors)):
+        return None
+    return _Norm(moved[1] + moved[2], parts, form.kind)
 
 
-def _is_lone_vector(base: str, tensors: Tensors) -> bool:
+def _is_lone_vector(name: str, base: str, tensors: Tensors) -> bool:
     """Whether a parametrization has one vector and nothing else: torch's spectral norm divides it by its norm."""
-    return tensors[f"{base}.original"].ndim == 1 and sum(name.startswith(f"{base}.") for name in tensors) == 1
+    return tensors[name].ndim == 1 and sum(other.startswith(f"{base}.") for other in tensors) == 1
 
 
 def _hint(name: str) -> str:

@@ -33,7 +33,10 @@ def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
     if entry is not None:
         content = _at(content, entry)
     if isinstance(content, dict) and all(map(_is_tensor, content.values())):
-        return _named(content)
+        tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
+        if len(tensors) != len(content):
+            raise Refused("holds tensors under keys that are not names, or that are the same when written as text")
+        return tensors
     where = "" if entry is None else f" in its entry {entry!r}"
     raise Refused(
         _dicts_to_take(content, entry, where) or _what_is_not_unpickled(content, where) or _what_else(content, where)
@@ -78,13 +81,6 @@ def _what_else(content: Any, where: str) -> str:
 def _others(content: Any) -> dict[Any, Any]:
     """The items that are not tensors."""
     return {key: value for key, value in _children(content).items() if not _is_tensor(value)}
-
-
-def _named(content: dict[Any, Leaf]) -> dict[str, Leaf]:
-    tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
-    if len(tensors) != len(content):
-        raise Refused("holds tensors under keys that are not names, or that are the same when written as text")
-    return tensors
 
 
 def _at(content: Any, entry: str) -> Any:

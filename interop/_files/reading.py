@@ -105,18 +105,16 @@ def _reader(path: Path) -> Reader:
     for reader, fits in _READERS.items():
         if fits(head):
             return reader
-    if kind := _other_kind(head):
-        raise Refused(kind)
+    if head[257:262] == b"ustar":
+        raise Refused(
+            "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
+        )
+    for magic, kind in _OTHER_KINDS.items():
+        if head.lstrip().startswith(magic):
+            raise Refused(kind)
     if path.suffix == ".safetensors":
         return read_safetensors
     raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
-
-
-def _other_kind(head: bytes) -> str:
-    """What kind of file begins like this but is not a checkpoint; empty if that is not known."""
-    if head[257:262] == b"ustar":
-        return "is a tar archive; unpack it first (or, if torch before 0.2 wrote it, load and save it with torch)"
-    return next((kind for magic, kind in _OTHER_KINDS.items() if head.lstrip().startswith(magic)), "")
 
 
 def _checkpoint_in(folder: Path) -> Path:

@@ -97,7 +97,7 @@ def _rebuild(
     return Tensor(storage, dtype, offset, shape, strides, bool(flags.get("conj")), bool(flags.get("neg")))
 
 
-def _rebuild_v1_or_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
+def _rebuild_v2(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor | Unmade:
     return _rebuild(storage, offset, shape, strides, None, *rest[2:3])
 
 
@@ -106,10 +106,6 @@ def _rebuild_v3(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any)
     if name not in DTYPES:
         return Unmade(f"torch.{plain(name)}")
     return _rebuild(storage, offset, shape, strides, DTYPES[name], *rest[3:4])
-
-
-def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
 
 
 def _rebuild_on_device(tensor: Any, dtype: Any, *_: Any) -> Any:
@@ -128,12 +124,12 @@ def _is_size(value: Any) -> bool:
 
 
 _REBUILDS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_v1_or_v2,
-    "torch._utils._rebuild_tensor_v2": _rebuild_v1_or_v2,
+    "torch._utils._rebuild_tensor": _rebuild_v2,
+    "torch._utils._rebuild_tensor_v2": _rebuild_v2,
     "torch._utils._rebuild_tensor_v3": _rebuild_v3,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
-    "torch.nn.parameter.Parameter": _rebuild_parameter,  # torch before 0.4
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
+    "torch._utils._rebuild_parameter_with_state": lambda tensor, *_: tensor,
+    "torch.nn.parameter.Parameter": lambda tensor, *_: tensor,  # torch before 0.4
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": _rebuild_on_device,  # of a TPU, as torch_xla saves
 }
 CALLS = _REBUILDS | {

@@ -17,8 +17,7 @@ from .._tensors import DTYPES, to_numpy, torch_tensor
 from .refusal import CheckpointError
 from .safetensors_files import NAMES
 
-_TORCH_SUFFIXES = (".pt", ".pth", ".bin")
-_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES)
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
@@ -91,13 +90,6 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
         raise FileExistsError(f"{path} exists already; name another folder, or remove it first")
     if not path.parent.is_dir():
         raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
-    _check_leaves(variables)
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, variables)
-
-
-def _check_leaves(variables: Any) -> None:
-    """Raises TypeError or CheckpointError unless this is a pytree of arrays that Orbax can write."""
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
         raise TypeError("variables must be a pytree of arrays, but has none")
@@ -107,6 +99,8 @@ def _check_leaves(variables: Any) -> None:
             raise TypeError(f"variables must be a pytree of arrays, got {type(leaf).__name__} at {name}")
         if 0 in leaf.shape:
             raise CheckpointError(f"variables must have elements, which Orbax needs; got shape {leaf.shape} at {name}")
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path, variables)
 
 
 def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDArray[Any]:

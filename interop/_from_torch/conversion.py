@@ -93,19 +93,15 @@ class _Conversion:
         if not isinstance(layer, nnx.Module):
             return layer
         if id(module) not in self.layers:
-            _load(layer, module)
+            state_dict = module.state_dict()
+            if isinstance(layer, nnx.OptimizedLSTMCell | nnx.GRUCell) and not module.bias:
+                # Flax's cells always have one.
+                zeros = module.weight_hh.new_zeros(module.weight_hh.shape[0])
+                state_dict |= {"bias_ih": zeros, "bias_hh": zeros}
+            if state_dict:
+                load_state_dict(layer, state_dict)
             self.layers[id(module)] = layer
         return self.layers[id(module)]
-
-
-def _load(layer: nnx.Module, module: Any) -> None:
-    state_dict = module.state_dict()
-    if isinstance(layer, nnx.OptimizedLSTMCell | nnx.GRUCell) and not module.bias:
-        # Flax's cells always have one.
-        zeros = module.weight_hh.new_zeros(module.weight_hh.shape[0])
-        state_dict |= {"bias_ih": zeros, "bias_hh": zeros}
-    if state_dict:
-        load_state_dict(layer, state_dict)
 
 
 def _torch_class(module: Any) -> str:

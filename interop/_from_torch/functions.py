@@ -22,10 +22,6 @@ def _with(function: Function, **names: str) -> Build:
     return lambda m, site: functools.partial(function, **{name: getattr(m, theirs) for name, theirs in names.items()})
 
 
-def _gelu(m: Any, site: Site) -> Function:
-    return functools.partial(jax.nn.gelu, approximate=m.approximate == "tanh")
-
-
 def softplus(x: jax.Array, *, beta: float, threshold: float) -> jax.Array:
     """torch's softplus: the identity where `beta * x` is above the threshold."""
     return jnp.where(beta * x > threshold, x, jax.nn.softplus(beta * x) / beta)
@@ -91,7 +87,7 @@ FUNCTIONS: dict[str, tuple[Build, Set[str]]] = {
     "ELU": (_with(jax.nn.elu, alpha="alpha"), ANY),
     "CELU": (_with(jax.nn.celu, alpha="alpha"), ANY),
     "SELU": (_plain(jax.nn.selu), ANY),
-    "GELU": (_gelu, ANY),
+    "GELU": (lambda m, site: functools.partial(jax.nn.gelu, approximate=m.approximate == "tanh"), ANY),
     "SiLU": (_plain(jax.nn.silu), ANY),
     "Mish": (_plain(jax.nn.mish), ANY),
     "Hardtanh": (_with(jnp.clip, min="min_val", max="max_val"), ANY),

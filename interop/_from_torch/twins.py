@@ -33,6 +33,11 @@ def _dtype(m: Any) -> Any:
     return dtype
 
 
+def _weights(m: Any, site: Site) -> dict[str, Any]:
+    """The arguments of any layer with weights, which are loaded later."""
+    return {"param_dtype": _dtype(m), "rngs": site.rngs}
+
+
 def _window(m: Any, site: Site) -> dict[str, Any]:
     return {
         "in_features": m.in_channels,
@@ -42,10 +47,9 @@ def _window(m: Any, site: Site) -> dict[str, Any]:
         "kernel_dilation": m.dilation,
         "feature_group_count": m.groups,
         "use_bias": m.bias is not None,
-        "param_dtype": _dtype(m),
         "kernel_init": _ZEROS,
         "bias_init": _ZEROS,
-        "rngs": site.rngs,
+        **_weights(m, site),
     }
 
 
@@ -77,8 +81,8 @@ def _conv_transpose(m: Any, site: Site) -> ConvTranspose:
 
 
 def _linear(m: Any, site: Site) -> nnx.Linear:
-    arguments = {"param_dtype": _dtype(m), "kernel_init": _ZEROS, "rngs": site.rngs}
-    return nnx.Linear(m.in_features, m.out_features, use_bias=m.bias is not None, **arguments)
+    use_bias = m.bias is not None
+    return nnx.Linear(m.in_features, m.out_features, use_bias=use_bias, kernel_init=_ZEROS, **_weights(m, site))
 
 
 def _embedding(m: Any, site: Site) -> nnx.Embed:
@@ -87,20 +91,16 @@ def _embedding(m: Any, site: Site) -> nnx.Embed:
     if m.scale_grad_by_freq:
         raise ValueError("scale_grad_by_freq=True: Flax's Embed does not scale gradients; set it to False")
     site.forms = FEATURES_LAST
-    arguments = {"param_dtype": _dtype(m), "embedding_init": _ZEROS, "rngs": site.rngs}
-    return nnx.Embed(m.num_embeddings, m.embedding_dim, **arguments)
+    return nnx.Embed(m.num_embeddings, m.embedding_dim, embedding_init=_ZEROS, **_weights(m, site))
+
+
+def _scale(m: Any, site: Site) -> dict[str, Any]:
+    # torch takes the variance in two passes.
+    return {"use_scale": m.weight is not None, "use_fast_variance": False, **_weights(m, site)}
 
 
 def _norm(m: Any, site: Site) -> dict[str, Any]:
-    return {
-        "epsilon": m.eps,
-        "use_scale": m.weight is not None,
-        "use_bias": m.bias is not None,
-        # As torch has it, in two passes.
-        "use_fast_variance": False,
-        "param_dtype": _dtype(m),
-        "rngs": site.rngs,
-    }
+    return {"epsilon": m.eps, "use_bias": m.bias is not None, **_scale(m, site)}
 
 
 def _batch_norm(m: Any, site: Site) -> nnx.BatchNorm:
@@ -126,8 +126,7 @@ def _rms_norm(m: Any, site: Site) -> nnx.RMSNorm:
         if m.weight is None:
             raise ValueError("eps=None without a weight: torch's epsilon follows the input's dtype; set it to a number")
         epsilon = float(jnp.finfo(jnp.promote_types(_dtype(m), jnp.float32)).eps)
-    arguments = {"use_scale": m.weight is not None, "use_fast_variance": False, "param_dtype": _dtype(m)}
-    return nnx.RMSNorm(_normalized_axis(m), epsilon=epsilon, rngs=site.rngs, **arguments)
+    return nnx.RMSNorm(_normalized_axis(m), epsilon=epsilon, **_scale(m, site))
 
 
 def _normalized_axis(m: Any) -> int:
@@ -153,7 +152,7 @@ def _prelu(m: Any, site: Site) -> nnx.PReLU:
 
 
 def _cell(m: Any, site: Site) -> dict[str, Any]:
-    return {"param_dtype": _dtype(m), "kernel_init": _ZEROS, "recurrent_kernel_init": _ZEROS, "rngs": site.rngs}
+    return {"kernel_init": _ZEROS, "recurrent_kernel_init": _ZEROS, **_weights(m, site)}
 
 
 def _lstm_cell(m: Any, site: Site) -> nnx.OptimizedLSTMCell:
@@ -185,9 +184,8 @@ def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
         broadcast_dropout=False,
         deterministic=not m.training,
         decode=False,
-        param_dtype=_dtype(m),
         kernel_init=_ZEROS,
-        rngs=site.rngs,
+        **_weights(m, site),
     )
 
 

@@ -80,7 +80,7 @@ def _attention(layer: Any, shapes: Shapes) -> LayerType:
 
 
 def _gates(torch_name: str, *flax_names: str) -> list[Parameter]:
-    """The layers that Flax has for the gates, whose weights torch stacks."""
+    """The layers that Flax has for the gates, whose weights torch stacks; one layer if Flax stacks them too."""
     count = len(flax_names)
     return [Parameter(torch_name, f"{name}.kernel", "o i", "i o", part=(n, count)) for n, name in enumerate(flax_names)]
 
@@ -94,10 +94,7 @@ def _lstm(*inputs: str) -> LayerType:
 
 LSTM = _lstm("ii", "if", "ig", "io")
 LSTM_NNX = _lstm("ii", "if_", "ig", "io")
-_STACKED = (
-    Parameter("weight_ih", "dense_i.kernel", "o i", "i o"),
-    Parameter("weight_hh", "dense_h.kernel", "o i", "i o"),
-)
+_STACKED = (*_gates("weight_ih", "dense_i"), *_gates("weight_hh", "dense_h"))
 LSTM_STACKED = LayerType("LSTMCell", (*_STACKED, Parameter("bias_ih", "dense_h.bias", "c", "c", added="bias_hh")))
 GRU = LayerType(
     "GRUCell",

@@ -7,6 +7,7 @@ order. Converting is one `einops.rearrange`; converting back is the same with th
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,7 +69,7 @@ class Parameter:
     def torch_shape(self, flax_shape: Shape) -> Shape:
         """The shape of the whole torch tensor for a Flax array of this shape."""
         try:
-            first, *rest = self._rearranged(np.broadcast_to(np.int8(0), flax_shape), back=True).shape
+            first, *rest = self._as_torch(np.broadcast_to(np.int8(0), flax_shape)).shape
         except einops.EinopsError:
             raise UnsupportedLayerError(
                 f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
@@ -77,33 +78,37 @@ class Parameter:
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
         """The Flax array, C-contiguous, from torch tensors by name; InexpressibleError if a value would be lost."""
-        index, count = self.part
-        tensor = np.split(tensors[self.torch_name], count)[index] if count > 1 else tensors[self.torch_name]
+        tensor = _part(tensors[self.torch_name], self.part)
         if self.added is not None:
             other = tensors[self.added]
-            if self.without is not None:
-                other = _without(other, self.without, self.added)
-            tensor = tensor + (np.split(other, count)[index] if count > 1 else other)
+            if self.without is not None and np.any(_part(other, self.without)):
+                index, count = self.without
+                raise InexpressibleError(
+                    f"part {index + 1} of {count} of {self.added} is not zero, and this Flax layer has no place for it"
+                )
+            tensor = tensor + _part(other, self.part)
+        array = einops.rearrange(tensor, f"{self.torch_axes} -> {self.flax_axes}", **self._sizes(flax_shape))
         # safetensors writes the bytes of an array that is not C-contiguous in the wrong order.
-        return np.asarray(self._rearranged(tensor, back=False, flax_shape=flax_shape), order="C")
+        return np.asarray(self._turned(array), order="C")
 
     def to_torch(self, array: NDArray[Any]) -> NDArray[Any]:
         """The part of the torch tensor that a Flax array makes."""
-        return np.asarray(self._rearranged(array, back=True), order="C")
+        return np.asarray(self._as_torch(array), order="C")
 
-    def _rearranged(self, array: NDArray[Any], back: bool, flax_shape: Shape = ()) -> NDArray[Any]:
-        if back:
-            array = self._spatial_reversed(array) if self.reverse else array
-            return einops.rearrange(array, f"{self.flax_axes} -> {self.torch_axes}", **self.sizes)
-        sizes = dict(self.sizes)
-        if "(" in self.torch_axes and not sizes:
-            sizes = dict(zip(self.flax_axes.split(), flax_shape, strict=True))
-            sizes = {axis: size for axis, size in sizes.items() if axis in _grouped(self.torch_axes)}
-        array = einops.rearrange(array, f"{self.torch_axes} -> {self.flax_axes}", **sizes)
-        return self._spatial_reversed(array) if self.reverse else array
+    def _as_torch(self, array: NDArray[Any]) -> NDArray[Any]:
+        """`to_torch` as a view, where there is one."""
+        return einops.rearrange(self._turned(array), f"{self.flax_axes} -> {self.torch_axes}", **self.sizes)
 
-    def _spatial_reversed(self, array: NDArray[Any]) -> NDArray[Any]:
-        return np.flip(array, tuple(range(array.ndim - 2)))
+    def _turned(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.flip(array, tuple(range(array.ndim - 2))) if self.reverse else array
+
+    def _sizes(self, flax_shape: Shape) -> Mapping[str, int]:
+        """The sizes of the axes that torch joins into one."""
+        joined = " ".join(re.findall(r"\((.*?)\)", self.torch_axes)).split()
+        if self.sizes or not joined:
+            return self.sizes
+        axes = zip(self.flax_axes.split(), flax_shape, strict=True)
+        return {axis: size for axis, size in axes if axis in joined}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,18 +146,7 @@ class LayerType:
         return {name: np.concatenate([found[key] for key in sorted(found)]) for name, found in parts.items() if found}
 
 
-def _without(tensor: NDArray[Any], part: tuple[int, int], name: str) -> NDArray[Any]:
+def _part(tensor: NDArray[Any], part: tuple[int, int]) -> NDArray[Any]:
+    """One of so many equal parts of a tensor's first axis."""
     index, count = part
-    kept = tensor.copy()
-    lost = np.split(kept, count)[index]
-    if np.any(lost):
-        raise InexpressibleError(
-            f"part {index + 1} of {count} of {name} is not zero, and this Flax layer has no place for it"
-        )
-    return kept
-
-
-def _grouped(axes: str) -> set[str]:
-    """The axes that a layout joins into one."""
-    inside = "".join(piece.split(")")[0] + " " for piece in axes.split("(")[1:])
-    return set(inside.split())
+    return np.split(tensor, count)[index] if count > 1 else tensor

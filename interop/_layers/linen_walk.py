@@ -5,7 +5,7 @@ calls them `blocks.0` and `0`. A checkpoint may have either.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,23 +13,21 @@ import numpy as np
 from flax import linen as nn
 from flax import traverse_util
 
-from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Hints, Layer, Path, Slot, check_hints, make_layer
 
 # What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
 COLLECTIONS = ("params", "batch_stats")
-Place: TypeAlias = tuple[str, ...]
 
 
 class Paths:
     """The modules that a linen module calls, in order, and what torch calls each of them."""
 
     def __init__(self) -> None:
-        self.modules: dict[Place, nn.Module] = {}
+        self.modules: dict[Path, nn.Module] = {}
         # For each path its places in torch, and for each place its spellings, linen's own first.
-        self._spelled: dict[Place, tuple[tuple[Place, ...], ...]] = {}
-        self._ranks: dict[Place, tuple[int, ...]] = {}
+        self._spelled: dict[Path, tuple[tuple[Path, ...], ...]] = {}
+        self._ranks: dict[Path, tuple[int, ...]] = {}
 
     def note(self, module: nn.Module) -> None:
         """Adds a module that is being called, unless it is known."""
@@ -41,30 +39,25 @@ class Paths:
             attributes = vars(parent) if isinstance(parent, nn.Module) else {}
             aliases = [name for name, value in attributes.items() if value is module and name != path[-1]]
             last, rank = _item(parent, path[-1], attributes)
-            above = self._places(path[:-1])
+            above = self.places(path[:-1])
             places = [tuple(dict.fromkeys(((*names[0], path[-1]), (*names[-1], *last)))) for names in above]
             places += [((*names[-1], other),) for names in above for other in aliases]
             self._spelled[path] = tuple(places)
             # What `setup` does not define is in the order of the calls.
             self._ranks[path] = rank or (len(attributes), len(self.modules))
         if isinstance(module, nn.RNN):
-            self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self._places(path))
+            self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self.places(path))
 
-    def names(self, path: Place) -> tuple[tuple[tuple[str, ...], ...], str]:
-        """The names of the module at `path`, places and spellings, and what torch appends to its tensors' names."""
-        places = self._places(path)
-        names = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
-        return names, tensor_suffix(places[0][-1])
+    def places(self, path: Path) -> tuple[tuple[Path, ...], ...]:
+        """The paths in torch of the module at `path`: for each place that shares it, the spellings."""
+        return self._spelled.get(path) or ((path,),)
 
-    def order(self, path: Place) -> list[tuple[int, ...]]:
+    def order(self, path: Path) -> list[tuple[int, ...]]:
         """A key to sort paths in the order in which the modules are defined, in `setup` or by their calls."""
         return [self._ranks.get(path[: n + 1], ()) for n in range(len(path))]
 
-    def _places(self, path: Place) -> tuple[tuple[Place, ...], ...]:
-        return self._spelled.get(path) or ((path,),)
 
-
-def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[Place, tuple[int, ...]]:
+def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[Path, tuple[int, ...]]:
     """What torch calls the child that linen calls `name`, and where the parent defines it, if it is an attribute.
 
     linen joins the names of a container and of its item.
@@ -85,7 +78,7 @@ def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[Place,
 
 def find_layers(
     module: nn.Module, example_inputs: tuple[Any, ...], hints: Hints
-) -> tuple[dict[Place, Any], list[Layer[Place]]]:
+) -> tuple[dict[Path, Any], list[Layer]]:
     """The shapes of the module's variables by their place, and its layers in the order in which they are defined."""
     if not isinstance(module, nn.Module):
         raise TypeError(
@@ -93,21 +86,24 @@ def find_layers(
             "state_dict"
         )
     shapes, called = _call(module, example_inputs)
-    arrays: dict[Place, dict[str, Slot[Place]]] = {}
+    arrays: dict[Path, dict[str, Slot]] = {}
     for place, leaf in shapes.items():
         if place[0] in COLLECTIONS:
-            path = _layer_path(place[1:-1], called.modules)
+            holder = place[1:-1]
+            # The outermost layer of a known type around the array, else the module that holds it.
+            around = (holder[:n] for n in range(len(holder) + 1))
+            path = next((outer for outer in around if is_known(called.modules.get(outer))), holder)
             name = ".".join(place[1 + len(path) :])
             arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
-    layers = []
-    for path in sorted(arrays, key=called.order):
-        paths, suffix = called.names(path)
-        layers.append(make_layer(paths, called.modules.get(path), arrays[path], hints, suffix))
+    layers = [
+        make_layer(called.places(path), called.modules.get(path), arrays[path], hints)
+        for path in sorted(arrays, key=called.order)
+    ]
     check_hints(hints, layers)
     return shapes, layers
 
 
-def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Place, Any], Paths]:
+def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Path, Any], Paths]:
     """The shapes of the module's variables, and the modules that it calls."""
     called = Paths()
 
@@ -122,14 +118,6 @@ def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Plac
         if example_inputs:
             raise
         raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
-
-
-def _layer_path(path: Place, modules: Mapping[Place, nn.Module]) -> Place:
-    """The outermost layer of a known type around an array, else the module that holds it."""
-    for n in range(len(path) + 1):
-        if is_known(modules.get(path[:n])):
-            return path[:n]
-    return path
 
 
 def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:

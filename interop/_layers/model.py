@@ -1,22 +1,26 @@
-"""A Flax model as conversion sees it: its layers in order, their types, and where their arrays are."""
+"""A Flax model as conversion sees it: its layers, their types and names, and what the caller says of them besides."""
 
 import dataclasses
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from .hints import Hints
 from .layer_types import after_flatten, layer_type
 from .layouts import LayerType, Parameter, Shape, UnsupportedLayerError
 
-Place = TypeVar("Place", bound=Hashable)
+# A module's place in a model.
+Path: TypeAlias = tuple[str, ...]
+# What finds an array again: the identity of an nnx variable, the path of a linen one.
+Place: TypeAlias = Hashable
 UNKNOWN = LayerType("unknown", ())
+# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
+CELL = "<cell>"
 
 
 @dataclasses.dataclass(frozen=True)
-class Slot(Generic[Place]):
+class Slot:
     """One array of a Flax layer: its shape and dtype, what Flax calls it, and how to find it again."""
 
     shape: Shape
@@ -26,7 +30,7 @@ class Slot(Generic[Place]):
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer(Generic[Place]):
+class Layer:
     """A layer that holds arrays.
 
     Attributes:
@@ -39,7 +43,7 @@ class Layer(Generic[Place]):
 
     paths: tuple[tuple[str, ...], ...]
     type: LayerType
-    slots: Mapping[str, Slot[Place]]
+    slots: Mapping[str, Slot]
     problem: str = ""
     suffix: str = ""
 
@@ -48,7 +52,7 @@ class Layer(Generic[Place]):
         """The name under which torch knows it first."""
         return self.paths[0][-1]
 
-    def parameters(self) -> Iterator[tuple[Parameter, Slot[Place]]]:
+    def parameters(self) -> Iterator[tuple[Parameter, Slot]]:
         """The layer's arrays that its type describes."""
         for parameter in self.type.parameters:
             if parameter.flax_name in self.slots:
@@ -58,20 +62,37 @@ class Layer(Generic[Place]):
         """What torch may call one of its tensors, as `paths`."""
         return tuple(tuple(join(path, torch_name + self.suffix) for path in spellings) for spellings in self.paths)
 
+    def names_in(self, torch_name: str, tensors: Mapping[str, Any]) -> list[str]:
+        """The names under which there is one of its tensors: one for each place that shares the layer."""
+        found = (next((name for name in names if name in tensors), None) for names in self.names(torch_name))
+        return [name for name in found if name is not None]
 
-def make_layer(
-    paths: tuple[tuple[str, ...], ...],
-    module: Any,
-    slots: Mapping[str, Slot[Place]],
-    hints: Hints,
-    suffix: str = "",
-) -> Layer[Place]:
-    """The layer of this module; if its type or the layout of its arrays is not known, `problem` says so."""
+
+@dataclasses.dataclass(frozen=True)
+class Hints:
+    """What the caller knows and the model does not say.
+
+    Attributes:
+      flatten: for a layer that takes a flattened feature map, by its name, the map's shape `(*spatial, channels)`.
+      layouts: for an array of a module of no known type, by its name, its layouts in torch and in Flax.
+    """
+
+    flatten: Mapping[str, Shape]
+    layouts: Mapping[str, tuple[str, str]]
+
+
+def make_layer(places: Sequence[Sequence[Path]], module: Any, slots: Mapping[str, Slot], hints: Hints) -> Layer:
+    """The layer of this module; if its type or the layout of its arrays is not known, `problem` says so.
+
+    `places` are its paths in torch: for each place that shares it, the spellings.
+    """
+    paths = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
     try:
         kind = _typed(paths, module, {name: slot.shape for name, slot in slots.items()}, hints)
     except UnsupportedLayerError as error:
         return Layer(paths, UNKNOWN, slots, f"{type(module).__name__}: {error}")
-    return Layer(paths, kind, slots, "", suffix)
+    # torch's RNN numbers its layers.
+    return Layer(paths, kind, slots, suffix="_l0" if places[0][-1][-1:] == (CELL,) else "")
 
 
 def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
@@ -105,7 +126,35 @@ def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape],
     return LayerType("arrays", tuple(parameters))
 
 
-def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
+def read_hints(flatten: Mapping[str, Any] | None, layouts: Mapping[str, str] | None) -> Hints:
+    """The two arguments, checked."""
+    form = "flatten must be a mapping of a layer's name to the shape (*spatial, channels) that it takes flattened"
+    shapes = {name: _feature_shape(shape, f"{form}; for {name!r}") for name, shape in _items(flatten, form)}
+    form = "layouts must be a mapping of an array's name to how it is laid out in both, as in 'c h w -> h w c'"
+    return Hints(shapes, {name: _two_layouts(rule, f"{form}; for {name!r}") for name, rule in _items(layouts, form)})
+
+
+def _items(argument: Any, form: str) -> list[tuple[str, Any]]:
+    if not isinstance(argument, Mapping | None):
+        raise TypeError(f"{form}, got {type(argument).__name__}")
+    return list((argument or {}).items())
+
+
+def _feature_shape(shape: Any, form: str) -> Shape:
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
+        raise ValueError(f"{form} got {shape!r}")
+    return sizes
+
+
+def _two_layouts(rule: Any, form: str) -> tuple[str, str]:
+    sides = rule.split("->") if isinstance(rule, str) else []
+    if len(sides) != 2 or set(sides[0].split()) - {"1"} != set(sides[1].split()) - {"1"}:
+        raise ValueError(f"{form} got {rule!r}")
+    return sides[0].strip(), sides[1].strip()
+
+
+def check_hints(hints: Hints, layers: Iterable[Layer]) -> None:
     """Raises ValueError for a hint about something that the model does not have."""
     paths = {spelling: layer for layer in layers for spellings in layer.paths for spelling in spellings}
     arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
@@ -115,18 +164,9 @@ def check_hints(hints: Hints, layers: Iterable[Layer[Any]]) -> None:
                 raise ValueError(f"{argument} names {name!r}, which the model does not have")
 
 
-# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
-CELL = "<cell>"
-
-
-def dotted(path: tuple[str, ...]) -> str:
+def dotted(path: Path) -> str:
     """A torch path as torch writes it."""
     return ".".join(name for name in path if name != CELL)
-
-
-def tensor_suffix(path: tuple[str, ...]) -> str:
-    """What torch appends to the names of the tensors at a path: an RNN numbers its layers."""
-    return "_l0" if path[-1:] == (CELL,) else ""
 
 
 def join(path: str, name: str) -> str:

@@ -6,38 +6,38 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from .hints import Hints
 from .layer_types import is_known
-from .model import CELL, Layer, Slot, check_hints, dotted, make_layer, tensor_suffix
+from .model import CELL, Hints, Layer, Path, Place, Slot, check_hints, dotted, make_layer
 
-Variables = dict[int, nnx.Variable[Any]]
+Variables = dict[Place, nnx.Variable[Any]]
 
 
-def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer[int]], Variables]:
+def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer], Variables]:
     """The model's layers, in the order in which they are defined, and its variables by their identity."""
     if not isinstance(model, nnx.Module):
         raise TypeError(
             f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
             "linen_state_dict"
         )
-    found: dict[int, tuple[nnx.Module, tuple[str, ...], dict[str, nnx.Variable[Any]], list[tuple[str, ...]]]] = {}
-    within: list[tuple[str, ...]] = []
-    for path, torch_path, module in _walk(model, (), (), ()):
-        if within and path[: len(within[-1])] == within[-1]:
+    found: dict[int, tuple[nnx.Module, Path, list[Path]]] = {}
+    within: Path | None = None
+    for path, torch_path, module in _walk(model):
+        if within is not None and path[: len(within)] == within:
             continue  # a part of the layer before
-        within = [path] if is_known(module) else []
-        if arrays := _arrays(module):
-            found.setdefault(id(module), (module, path, arrays, []))[-1].append(torch_path)
-    layers = []
-    for module, path, arrays, places in found.values():
-        slots = {
-            name: Slot(tuple(variable.shape), np.dtype(variable.dtype), ".".join((*path, name)), id(variable))
-            for name, variable in arrays.items()
-        }
-        paths = tuple((dotted(place),) for place in places)
-        layers.append(make_layer(paths, module, slots, hints, tensor_suffix(places[0])))
+        within = path if is_known(module) else None
+        found.setdefault(id(module), (module, path, []))[-1].append(torch_path)
+    layers: list[Layer] = []
+    variables: Variables = {}
+    for module, path, places in found.values():
+        slots = {}
+        for name, variable in _arrays(module).items():
+            dtype, full_name = np.dtype(variable.dtype), ".".join((*path, name))
+            slots[name] = Slot(tuple(variable.shape), dtype, full_name, id(variable))
+            variables[id(variable)] = variable
+        if slots:
+            layers.append(make_layer([[place] for place in places], module, slots, hints))
     check_hints(hints, layers)
-    return layers, {id(variable): variable for _, _, arrays, _ in found.values() for variable in arrays.values()}
+    return layers, variables
 
 
 def keeps_definition_order(model: nnx.Module) -> bool:
@@ -46,7 +46,7 @@ def keeps_definition_order(model: nnx.Module) -> bool:
     What nnx takes apart and puts together again, as `nnx.eval_shape`, `nnx.clone` and `nnx.jit` do, has its attributes
     sorted by name, including nnx's own.
     """
-    modules = [module for _, _, module in _walk(model, (), (), ())]
+    modules = [module for _, _, module in _walk(model)]
     named = [module for module in modules if sum(isinstance(key, str) for key in _children(module)) > 1]
     return all(list(vars(module)) != sorted(vars(module)) for module in named)
 
@@ -54,14 +54,14 @@ def keeps_definition_order(model: nnx.Module) -> bool:
 def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
     """What torch may call each module of the model, by its identity."""
     names: dict[int, tuple[str, ...]] = {}
-    for _, torch_path, module in _walk(model, (), (), ()):
+    for _, torch_path, module in _walk(model):
         names[id(module)] = (*names.get(id(module), ()), dotted(torch_path))
     return names
 
 
 def _walk(
-    node: Any, path: tuple[str, ...], torch_path: tuple[str, ...], above: tuple[int, ...]
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], nnx.Module]]:
+    node: Any, path: Path = (), torch_path: Path = (), above: tuple[int, ...] = ()
+) -> Iterator[tuple[Path, Path, nnx.Module]]:
     """Every module, at every place in the model, in order of definition: its path in Flax, in torch, and itself."""
     if id(node) in above:
         return
@@ -82,21 +82,17 @@ def _children(node: Any) -> dict[Any, Any]:
 
 def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
     """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
-    if not is_known(module):
-        return _own(module)
+    parts = nnx.iter_modules(module, graph=True) if is_known(module) else [((), module)]
     return {
-        ".".join(map(str, (*inner, name))): variable
-        for inner, child in nnx.iter_modules(module, graph=True)
-        for name, variable in _own(child).items()
+        ".".join(map(str, (*inner, name))): value
+        for inner, part in parts
+        for name, value in vars(part).items()
+        if isinstance(value, nnx.Param | nnx.BatchStat)
     }
 
 
-def _step(node: Any, torch_path: tuple[str, ...], key: Any) -> tuple[str, ...]:
+def _step(node: Any, torch_path: Path, key: Any) -> Path:
     """The torch path of a child: torch has no name for the list in which an nnx.Sequential keeps its items."""
     if isinstance(node, nnx.Sequential) and key == "layers":
         return torch_path
     return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
-
-
-def _own(module: Any) -> dict[str, nnx.Variable[Any]]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, nnx.Param | nnx.BatchStat)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import Paths
+from .._layers.model import dotted
 from .._tensors import to_numpy
 
 Array = NDArray[Any]
@@ -58,7 +60,9 @@ def run_torch(module: Any, inputs: tuple[Any, ...]) -> Run:
         given[id(submodule)] = first_array(args)
 
     def note_call(submodule: Any, args: Any, result: Any) -> None:
-        run.note(names[id(submodule)], _described(submodule), given.pop(id(submodule), None), result)
+        # torch describes a layer in one line, but one that holds others in many.
+        kind = type(submodule).__name__ if list(submodule.children()) else repr(submodule)
+        run.note(names[id(submodule)], kind, given.pop(id(submodule), None), result)
 
     handles = [m.register_forward_pre_hook(note_input) for m in module.modules()]
     handles += [m.register_forward_hook(note_call) for m in module.modules()]
@@ -95,8 +99,7 @@ def run_linen(module: nn.Module, variables: Any, inputs: tuple[Any, ...], kwargs
         called.note(context.module)
         result = call(*args, **named)
         if context.method_name == "__call__":
-            paths, _ = called.names(context.module.path)
-            names = tuple(name for spellings in paths for name in spellings)
+            names = tuple(map(dotted, itertools.chain(*called.places(context.module.path))))
             run.note(names, type(context.module).__name__, args, _main_output(context.module, result))
         return result
 
@@ -137,7 +140,8 @@ def _observed(classes: set[type], names: Mapping[int, Any], run: Run) -> Iterato
 
         return call
 
-    own = {cls: cls.__dict__["__call__"] for cls in _with_bases(classes) if "__call__" in cls.__dict__}
+    bases = {base for cls in classes for base in cls.__mro__ if issubclass(base, nnx.Module)}
+    own = {cls: vars(cls)["__call__"] for cls in bases if "__call__" in vars(cls)}
     try:
         for cls, original in own.items():
             cls.__call__ = observing(original)  # type: ignore[method-assign]
@@ -147,19 +151,10 @@ def _observed(classes: set[type], names: Mapping[int, Any], run: Run) -> Iterato
             cls.__call__ = original  # type: ignore[method-assign]
 
 
-def _with_bases(classes: set[type]) -> set[type]:
-    return {base for cls in classes for base in cls.__mro__ if base is not object and issubclass(base, nnx.Module)}
-
-
 def _main_output(module: Any, result: Any) -> Any:
     """What torch's layer returns first, such as a recurrent cell's state, which Flax's returns after its carry."""
     cells = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
     return result[1] if isinstance(module, cells) and isinstance(result, tuple) else result
-
-
-def _described(module: Any) -> str:
-    """torch's own one-line description of a layer, or only the class of one that holds others."""
-    return repr(module) if not list(module.children()) else type(module).__name__
 
 
 def _arrays(value: Any) -> Iterator[Any]:
