@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._layers.linen_walk import find_layers, init
 from .._layers.model import read_hints
 from .export import export
-from .matching import Match, check_options, make_plan
+from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
 
@@ -61,9 +61,9 @@ def linen_variables(
       >>> variables["params"]["kernel"].shape, report
       ((2, 2, 8, 4), Report(loaded=2))
     """
-    check_options(rename, match)
-    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
-    plan = make_plan(layers, state_dict, rename, match, downcast)
+    options = Options(rename, match, flatten, layouts, downcast)
+    shapes, layers = find_layers(module, example_inputs, options.hints)
+    plan = make_plan(layers, state_dict, options)
     if dry_run:
         return None, plan.report
     plan.check(strict)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._layers.model import Layer, Place
+from .._layers.model import Hints, Layer, Place, read_hints
 from .._tensors import to_numpy
 from .naming import Rename, check_rename, new_names, prefix_advice
 from .order import pair_by_order
@@ -21,26 +21,38 @@ Match = Literal["name", "order"]
 STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename"
 
 
-def check_options(rename: Rename, match: Match) -> None:
-    """Raises TypeError or ValueError for arguments that do not say which tensor fills which array."""
-    check_rename(rename)
-    if match not in ("name", "order"):
-        raise ValueError(f'match must be "name" or "order", got {match!r}')
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The arguments of `load_state_dict` that say which tensor fills which array; TypeError or ValueError if bad."""
+
+    rename: Rename
+    match: Match
+    flatten: Mapping[str, Any] | None
+    layouts: Mapping[str, str] | None
+    downcast: bool
+
+    def __post_init__(self) -> None:
+        check_rename(self.rename)
+        if self.match not in ("name", "order"):
+            raise ValueError(f'match must be "name" or "order", got {self.match!r}')
+
+    @property
+    def hints(self) -> Hints:
+        """What the caller knows and the model does not tell."""
+        return read_hints(self.flatten, self.layouts)
 
 
-def make_plan(
-    layers: list[Layer], state_dict: Any, rename: Rename, match: Match, downcast: bool, *, ordered: bool = True
-) -> Plan:
+def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered: bool = True) -> Plan:
     """What each array of these layers is filled with, and the report on every tensor.
 
     `ordered` says whether the layers are in the order in which they are defined or called.
     """
     wanted = {name for layer in layers for torch in layer.type.torch_names for name in chain(*layer.names(torch))}
-    sources, hints, rows = _read(state_dict, rename, wanted)
-    if match == "order":
+    sources, hints, rows = _read(state_dict, options.rename, wanted)
+    if options.match == "order":
         sources, ambiguous = pair_by_order(sources, layers, ordered)
         rows += ambiguous
-    matching = _Matching(sources, downcast, rows)
+    matching = _Matching(sources, options.downcast, rows)
     for layer in layers:
         matching.match(layer)
     for name, source in sources.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._layers.model import read_hints
 from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
-from .matching import Match, check_options, make_plan
+from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
 
@@ -71,10 +71,10 @@ def load_state_dict(
       >>> interop.load_state_dict(model, state_dict)
       Report(loaded=2)
     """
-    check_options(rename, match)
-    layers, variables = find_layers(model, read_hints(flatten, layouts))
+    options = Options(rename, match, flatten, layouts, downcast)
+    layers, variables = find_layers(model, options.hints)
     ordered = match != "order" or keeps_definition_order(model)
-    plan = make_plan(layers, state_dict, rename, match, downcast, ordered=ordered)
+    plan = make_plan(layers, state_dict, options, ordered=ordered)
     if not dry_run:
         plan.check(strict)
         values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in plan.values()}
