@@ -31,6 +31,6 @@ def _prepare(name: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     method: Any = None if name == CHOSEN else name
     function = functools.partial(conv_transpose, **layer.arguments, method=method)
     try:
-        return jax_program.prepare(function, mode, *arrays)
+        return jax_program.prepare(function, layer, mode, arrays)
     except NotImplementedError as error:
         raise NotApplicable(str(error)) from error

@@ -8,6 +8,9 @@ import torch
 
 from ..layers import Arrays, Layer
 from .contestant import Contestant, NotApplicable, Prepared
+from .layout import Layout
+
+LAYOUT = Layout("n c ...", "(g i) o ...")
 
 FUNCTIONS = {
     1: torch.nn.functional.conv_transpose1d,
@@ -33,22 +36,18 @@ def reference(layer: Layer, mode: str, arrays: Arrays) -> tuple[np.ndarray, ...]
 def _prepare(channels_last: bool, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     if channels_last and layer.ndim not in CHANNELS_LAST:
         raise NotApplicable("torch has no channels-last layout for one spatial axis")
-    layout = CHANNELS_LAST[layer.ndim] if channels_last else torch.contiguous_format
-    return _program(layer, mode, arrays, "cuda" if torch.cuda.is_available() else "cpu", layout)
+    memory_format = CHANNELS_LAST[layer.ndim] if channels_last else torch.contiguous_format
+    return _program(layer, mode, arrays, "cuda" if torch.cuda.is_available() else "cpu", memory_format)
 
 
-def _program(layer: Layer, mode: str, arrays: Arrays, device: str, layout: torch.memory_format) -> Prepared:
+def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format: torch.memory_format) -> Prepared:
     if layer.ndim not in FUNCTIONS:
         raise NotApplicable("torch has one to three spatial axes")
     function: Any = functools.partial(FUNCTIONS[layer.ndim], **layer.arguments)
     training = mode == "training"
     x, weight, g = (
-        torch.from_numpy(np.ascontiguousarray(array)).to(device).contiguous(memory_format=layout)
-        for array in (
-            np.moveaxis(arrays.x, -1, 1),
-            np.moveaxis(arrays.kernel, (-2, -1), (0, 1)),
-            np.moveaxis(arrays.g, -1, 1),
-        )
+        torch.from_numpy(array).to(device).contiguous(memory_format=memory_format)
+        for array in LAYOUT.from_ours(layer, arrays)
     )
     x.requires_grad_(training)
     weight.requires_grad_(training)
@@ -66,10 +65,6 @@ def _program(layer: Layer, mode: str, arrays: Arrays, device: str, layout: torch
             torch.cuda.synchronize()
 
     def results() -> tuple[np.ndarray, ...]:
-        y, *gradients = (tensor.detach().cpu().numpy() for tensor in run())
-        image = np.moveaxis(y, 1, -1)
-        if not training:
-            return (image,)
-        return image, np.moveaxis(gradients[0], 1, -1), np.moveaxis(gradients[1], (0, 1), (-2, -1))
+        return LAYOUT.to_ours(layer, *(tensor.detach().cpu().numpy() for tensor in run()))
 
     return Prepared(call, results)
