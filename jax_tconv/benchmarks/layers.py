@@ -51,11 +51,11 @@ class Layer:
     source: str = ""
 
     def __post_init__(self) -> None:
-        least = {"input": 1, "kernel": 1, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        for field, values in ((field, getattr(self, field)) for field in PER_AXIS):
-            if len(values) != self.ndim or any(value < least[field] for value in values):
+        for field in PER_AXIS:
+            values, least = getattr(self, field), 0 if "padding" in field else 1
+            if len(values) != self.ndim or any(value < least for value in values):
                 raise BadInput(
-                    f"layer {self.name!r}: {field} must be {self.ndim} ints of at least {least[field]}, got {values}"
+                    f"layer {self.name!r}: {field} must be {self.ndim} ints of at least {least}, got {values}"
                 )
         if min(self.c_in, self.c_out, self.groups, self.batch) < 1:
             raise BadInput(f"layer {self.name!r}: channels, groups and batch must be at least 1")

@@ -1,7 +1,9 @@
 """What a run prints: a table for each mode, and below it the mean, the worst, and everything that is not in order."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from .machine import Machine
 from .results import TOLERANCE, Outcome, Result, Summary, summarise
@@ -33,7 +35,7 @@ def show(console: Console, results: list[Result], machine: Machine) -> None:
     for mode in dict.fromkeys(result.mode for result in results):
         of_mode = [result for result in results if result.mode == mode]
         console.print(_table(mode, of_mode, machine))
-        if any(len(_ours(result)) > 1 for result in of_mode):
+        if len(of_mode[0].ours) > 1:
             console.print(_methods(mode, of_mode))
         _show_summary(console, mode, summarise(of_mode, machine))
     for note in NOTES:
@@ -49,10 +51,8 @@ def line(result: Result) -> str:
 
 def _table(mode: str, results: list[Result], machine: Machine) -> Table:
     title = "forward" if mode == "forward" else "training: forward and both gradients"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("layer")
-    for name in ("ours ms", "torch ms", "ratio", "JAX peer ms", "ratio", "dot", "temp MB", "compile s"):
-        table.add_column(name, justify="right")
+    numbers = ("ours ms", "torch ms", "ratio", "JAX peer ms", "ratio", "dot", "temp MB", "compile s")
+    table = _titled(title, numbers)
     table.add_column("methods " + "/".join(results[0].chosen))
     for result in results:
         ours, torch, jax = (result.best(family) for family in ("ours", "torch", "jax"))
@@ -73,15 +73,18 @@ def _table(mode: str, results: list[Result], machine: Machine) -> Table:
     return table
 
 
+def _titled(title: str, numbers: Sequence[str]) -> Table:
+    columns = (Column(name, justify="right") for name in numbers)
+    return Table("layer", *columns, title=title, title_justify="left", title_style="bold")
+
+
 def _methods(mode: str, results: list[Result]) -> Table:
-    table = Table(title=f"{mode}: our methods, ms", title_justify="left", title_style="bold")
-    table.add_column("layer")
-    for outcome in _ours(results[0]):
-        table.add_column(outcome.name, justify="right")
+    methods = [outcome.name for outcome in results[0].ours]
+    table = _titled(f"{mode}: our methods, ms", methods)
     for result in results:
-        best = min(outcome.seconds for outcome in _ours(result))
+        best = min(outcome.seconds for outcome in result.ours)
         cells = []
-        for outcome in _ours(result):
+        for outcome in result.ours:
             text = _milliseconds(outcome) if outcome.timing else outcome.status
             cells.append(f"[green]{text}[/]" if outcome.timing and outcome.seconds == best else text)
         table.add_row(result.layer.name, *cells)
@@ -113,16 +116,12 @@ def _show_summary(console: Console, mode: str, summary: Summary) -> None:
     console.print()
 
 
-def _ours(result: Result) -> list[Outcome]:
-    return [outcome for outcome in result.outcomes if outcome.family == "ours"]
-
-
 def _milliseconds(outcome: Outcome | None, named: bool = False) -> str:
     if outcome is None or outcome.timing is None:
         return "-"
     name = f" {outcome.name.removeprefix('torch ')}" if named else ""
     noisy = "~" if outcome.timing.spread > NOISY else ""
-    return f"{noisy}{outcome.seconds * 1e3:{'.3g' if outcome.seconds < 1 else '.0f'}}{name}"
+    return f"{noisy}{outcome.timing.milliseconds}{name}"
 
 
 def _ratio(ratio: float | None, limit: float = 1.0) -> str:

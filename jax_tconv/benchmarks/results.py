@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,16 @@ class Result:
     chosen: dict[str, str]
     outcomes: tuple[Outcome, ...]
     judge: str = "torch"
+
+    @property
+    def ours(self) -> list[Outcome]:
+        """This library's own outcomes, one for each method."""
+        return [outcome for outcome in self.outcomes if outcome.family == "ours"]
+
+    @property
+    def faults(self) -> list[Outcome]:
+        """Where this library itself was wrong or failed."""
+        return [outcome for outcome in self.ours if outcome.status in ("wrong", "failed")]
 
     def best(self, family: str) -> Outcome | None:
         """The fastest of "torch" or "jax", but of "ours" the first asked for, as a user has it; None if not timed."""
@@ -110,12 +121,10 @@ def summarise(results: list[Result], machine: Machine) -> Summary:
         if outcome.status != "timed"
     ]
     behind = {name: ratio for name, ratio in jax.items() if ratio > TOLERANCE}
-    return Summary(_geomean(torch), _worst(torch), _geomean(jax), _worst(jax), behind, shares, tuple(missing))
+    return Summary(*_mean_and_worst(torch), *_mean_and_worst(jax), behind, shares, tuple(missing))
 
 
-def _geomean(ratios: dict[str, float]) -> float | None:
-    return math.exp(math.fsum(map(math.log, ratios.values())) / len(ratios)) if ratios else None
-
-
-def _worst(ratios: dict[str, float]) -> tuple[str, float] | None:
-    return max(ratios.items(), key=lambda item: item[1], default=None)
+def _mean_and_worst(ratios: dict[str, float]) -> tuple[float | None, tuple[str, float] | None]:
+    if not ratios:
+        return None, None
+    return statistics.geometric_mean(ratios.values()), max(ratios.items(), key=lambda item: item[1])

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 # A call longer than this is timed once a round: what a second one would add is not worth waiting for.
 LONG_CALL = 0.5
 LEAST_CALLS = 3
@@ -29,6 +31,11 @@ class Timing:
     def spread(self) -> float:
         """How far the quartiles are apart, as a part of the median."""
         return (self.high - self.low) / self.median
+
+    @property
+    def milliseconds(self) -> str:
+        """The median as text, with three digits."""
+        return f"{self.median * 1e3:{'.3g' if self.median < 1 else '.0f'}}"
 
 
 def interleave(
@@ -56,7 +63,11 @@ def interleave(
             medians[name].append(statistics.median(taken))
             calls[name] += len(taken)
         after_round()
-    return {name: _summary(values, calls[name]) for name, values in medians.items()}
+    summaries = {}
+    for name, values in medians.items():
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+        summaries[name] = Timing(median, low, high, len(values), calls[name])
+    return summaries
 
 
 def _visit(function: Callable[[], object], budget: float, clock: Callable[[], float]) -> list[float]:
@@ -74,10 +85,3 @@ def _visit(function: Callable[[], object], budget: float, clock: Callable[[], fl
         if taken[0] > LONG_CALL:
             break
     return taken
-
-
-def _summary(values: list[float], calls: int) -> Timing:
-    low, high = values[0], values[0]
-    if len(values) > 1:
-        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Timing(statistics.median(values), low, high, len(values), calls)

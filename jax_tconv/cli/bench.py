@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from jax_tconv.benchmarks import contest, layers, machine, peers
-from jax_tconv.benchmarks.command import names, progress_bar
+from jax_tconv.benchmarks.command import contests, entrants, names
 from jax_tconv.benchmarks.peers import ours
 from jax_tconv.benchmarks.peers.contestant import MODES
 from jax_tconv.benchmarks.results import Outcome, Result
@@ -63,25 +63,19 @@ def bench(
     """
     layer = _published(name, context) if name else _described(context.params)
     modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
-    entrants = ours.contestants(names(methods or ",".join(ours.NAMES), ours.NAMES, "method"))
-    entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
-
+    contestants = entrants(methods or ",".join(ours.NAMES), rivals or ",".join(peers.FILES))
     settings = contest.QUICK if quick else contest.Settings()
     machine.set_precision(tf32=False)
     here = machine.look()
-    with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(modes) * contest.steps(entrants, settings))
-
-        def step(text: str) -> None:
-            progress.update(task, advance=1, description=text)
-
-        results = [contest.hold(layer, one, entrants, settings, step) for one in modes]
+    results = list(contests([layer], modes, contestants, settings, Console(stderr=True)))
     if as_json:
         fields = {"layer": dataclasses.asdict(layer) | {"output": layer.output}, "machine": here}
         show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})
     else:
         _show(layer, here, results)
-    _report_faults(results)
+    broken = [f"{_label(fault)} ({one.mode}): {fault.reason}" for one in results for fault in one.faults]
+    if broken:
+        raise ValueError(f"a fault of jax_tconv's, please report it: {'; '.join(broken)}")
 
 
 def _published(name: str, context: typer.Context) -> layers.Layer:
@@ -107,24 +101,12 @@ def _described(options: Mapping[str, Any]) -> layers.Layer:
     return layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, source="", **window)
 
 
-def _report_faults(results: list[Result]) -> None:
-    """Raises ValueError if this library itself was wrong or failed."""
-    broken = [
-        f"{_label(outcome)} ({result.mode}): {outcome.reason}"
-        for result in results
-        for outcome in result.outcomes
-        if outcome.family == "ours" and outcome.status in ("wrong", "failed")
-    ]
-    if broken:
-        raise ValueError(f"a fault of jax_tconv's, please report it: {'; '.join(broken)}")
-
-
 def _as_data(result: Result) -> dict[str, Any]:
-    fastest = min(outcome.seconds for outcome in result.outcomes)
+    ordered = _ordered(result)
     contestants = [
         dataclasses.asdict(outcome)
-        | {"name": _label(outcome), "times_fastest": outcome.seconds / fastest if outcome.timing else None}
-        for outcome in _ordered(result)
+        | {"name": _label(outcome), "times_fastest": outcome.seconds / ordered[0].seconds if outcome.timing else None}
+        for outcome in ordered
     ]
     return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}
 
@@ -160,16 +142,14 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> N
 
 
 def _table(result: Result) -> Table:
-    table = Table(title=TITLES[result.mode], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("contestant", no_wrap=True)
-    for heading in ("ms", "spread", "of the fastest", "compile s", "error"):
-        table.add_column(heading, justify="right")
-    fastest = min(outcome.seconds for outcome in result.outcomes)
-    for outcome in _ordered(result):
+    numbers = [Column(name, justify="right") for name in ("ms", "spread", "of the fastest", "compile s", "error")]
+    style: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": box.SIMPLE_HEAD}
+    table = Table(Column("contestant", no_wrap=True), *numbers, title=TITLES[result.mode], **style)
+    ordered = _ordered(result)
+    for outcome in ordered:
         error = f"{max(outcome.errors):.0e}" if outcome.errors else ""
         if timing := outcome.timing:
-            milliseconds = f"{timing.median * 1e3:{'.3g' if timing.median < 1 else '.0f'}}"
-            times = (milliseconds, f"{timing.spread:.0%}", f"{timing.median / fastest:.2f}")
+            times = (timing.milliseconds, f"{timing.spread:.0%}", f"{timing.median / ordered[0].seconds:.2f}")
             compiling = "" if outcome.compile_seconds is None else f"{outcome.compile_seconds:.2f}"
             table.add_row(_label(outcome), *times, compiling, error)
         elif outcome.status != "not applicable":

@@ -1,7 +1,6 @@
 """PyTorch, in both of its layouts; also the judge of everybody's values."""
 
 import functools
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +11,6 @@ from .layout import Layout
 
 LAYOUT = Layout("n c ...", "(g i) o ...")
 
-FUNCTIONS = {
-    1: torch.nn.functional.conv_transpose1d,
-    2: torch.nn.functional.conv_transpose2d,
-    3: torch.nn.functional.conv_transpose3d,
-}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -41,9 +35,9 @@ def _prepare(channels_last: bool, layer: Layer, mode: str, arrays: Arrays) -> Pr
 
 
 def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format: torch.memory_format) -> Prepared:
-    if layer.ndim not in FUNCTIONS:
+    if layer.ndim > 3:
         raise NotApplicable("torch has one to three spatial axes")
-    function: Any = functools.partial(FUNCTIONS[layer.ndim], **layer.arguments)
+    function = getattr(torch.nn.functional, f"conv_transpose{layer.ndim}d")
     training = mode == "training"
     x, weight, g = (
         torch.from_numpy(array).to(device).contiguous(memory_format=memory_format)
@@ -54,10 +48,10 @@ def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format
 
     def run() -> tuple[torch.Tensor, ...]:
         if training:
-            y = function(x, weight)
+            y = function(x, weight, **layer.arguments)
             return y, *torch.autograd.grad(y, (x, weight), g)
         with torch.inference_mode():
-            return (function(x, weight),)
+            return (function(x, weight, **layer.arguments),)
 
     def call() -> None:
         run()
