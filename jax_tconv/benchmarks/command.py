@@ -40,7 +40,8 @@ def contests(
     """Holds the contest of each mode and layer in turn, under a bar on this console."""
     pairs = list(itertools.product(modes, layers))
     with progress_bar(console) as progress:
-        task = progress.add_task("", total=len(pairs) * contest.steps(contestants, settings))
+        # A step for each contestant, one before the first round, and one after each.
+        task = progress.add_task("", total=len(pairs) * (len(contestants) + 1 + settings.rounds))
         for mode, layer in pairs:
 
             def step(text: str, where: str = f"{layer.name} {mode}") -> None:

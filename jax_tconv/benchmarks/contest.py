@@ -64,8 +64,3 @@ def hold(
     for name, timing in timings.items():
         outcomes[name] = dataclasses.replace(outcomes[name], timing=timing)
     return Result(layer, mode, ours.chosen(layer, mode), tuple(outcomes.values()), judge)
-
-
-def steps(contestants: list[Contestant], settings: Settings) -> int:
-    """How often `hold` calls `step`."""
-    return len(contestants) + 1 + settings.rounds

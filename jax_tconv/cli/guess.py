@@ -4,6 +4,7 @@ Only for reading: conversion goes by the types of the model's layers, never by t
 """
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 from jax_tconv.interop._convert.sources import Source
@@ -29,8 +30,7 @@ def guess_layers(sources: Mapping[str, Source]) -> list[Guess]:
         layer, _, last = name.rpartition(".")
         groups.setdefault(layer, {})[last] = source
     guesses = []
-    next_ones = [*groups.values(), {}][1:]
-    for (name, group), following in zip(groups.items(), next_ones, strict=True):
+    for (name, group), (_, following) in itertools.pairwise([*groups.items(), ("", {})]):
         tensors = {last: source.shape for last, source in group.items()}
         kind, evidence = _kind(tensors, _channels(following))
         how = ", ".join(dict.fromkeys(source.how for source in group.values() if source.how))

@@ -22,9 +22,9 @@ def contestants(methods: list[str]) -> list[Contestant]:
 
 def chosen(layer: Layer, mode: str) -> dict[str, str]:
     """The method chosen for each op that the mode computes."""
-    shapes = ((layer.batch, *layer.input, layer.c_in), (*layer.kernel, layer.c_in, layer.c_out // layer.groups))
+    x, kernel, _ = layer.shapes
     ops = get_args(Op) if mode == "training" else ("forward",)
-    return {op: select_method(*shapes, **layer.arguments, op=op).method for op in ops}
+    return {op: select_method(x, kernel, **layer.arguments, op=op).method for op in ops}
 
 
 def _prepare(name: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:

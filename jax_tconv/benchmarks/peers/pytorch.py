@@ -37,7 +37,7 @@ def _prepare(channels_last: bool, layer: Layer, mode: str, arrays: Arrays) -> Pr
 def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format: torch.memory_format) -> Prepared:
     if layer.ndim > 3:
         raise NotApplicable("torch has one to three spatial axes")
-    function = getattr(torch.nn.functional, f"conv_transpose{layer.ndim}d")
+    function = functools.partial(getattr(torch.nn.functional, f"conv_transpose{layer.ndim}d"), **layer.arguments)
     training = mode == "training"
     x, weight, g = (
         torch.from_numpy(array).to(device).contiguous(memory_format=memory_format)
@@ -48,10 +48,10 @@ def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format
 
     def run() -> tuple[torch.Tensor, ...]:
         if training:
-            y = function(x, weight, **layer.arguments)
+            y = function(x, weight)
             return y, *torch.autograd.grad(y, (x, weight), g)
         with torch.inference_mode():
-            return (function(x, weight, **layer.arguments),)
+            return (function(x, weight),)
 
     def call() -> None:
         run()
