@@ -57,11 +57,7 @@ def run(
 
         chart.draw(results, here, out / "benchmark.png")
         console.print(f"wrote {out / 'benchmark.png'}", soft_wrap=True)
-    broken = [
-        f"{outcome.name} on {result.layer.name} ({result.mode}): {outcome.reason}"
-        for result in results
-        for outcome in result.faults
-    ]
+    broken = [f"{fault.name} on {r.layer.name} ({r.mode}): {fault.reason}" for r in results for fault in r.faults]
     if broken:
         raise SystemExit(f"FAILED: {'; '.join(broken)}")
 
@@ -106,20 +102,20 @@ def _begin(out: Path, tf32: bool) -> tuple[Console, machine.Machine]:
     here = machine.inspect()
     # A file has no width; the table has.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
-    report.show_machine(console, here)
+    console.print(f"{here.cpu}, {here.cores} cores; jax on {here.device}, torch on {here.torch_device}")
+    console.print(", ".join(f"{name} {version}" for name, version in here.versions.items()))
+    console.print(f"dot {here.dot_rate / 1e9:.0f} GFLOP/s, copy {here.copy_rate / 1e9:.1f} GB/s\n")
     out.mkdir(parents=True, exist_ok=True)
     return console, here
 
 
 def _document(here: machine.Machine, settings: contest.Settings, results: list[Result]) -> dict[str, Any]:
-    modes = dict.fromkeys(result.mode for result in results)
+    by_mode = {mode: [r for r in results if r.mode == mode] for mode in dict.fromkeys(r.mode for r in results)}
     return {
         "machine": dataclasses.asdict(here),
         "settings": dataclasses.asdict(settings),
         "notes": report.NOTES,
-        "summary": {
-            mode: dataclasses.asdict(summarise([r for r in results if r.mode == mode], here)) for mode in modes
-        },
+        "summary": {mode: dataclasses.asdict(summarise(found, here)) for mode, found in by_mode.items()},
         "results": [result.as_json(here) for result in results],
     }
 

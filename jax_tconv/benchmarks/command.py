@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import contest, peers
+from . import peers
+from .contest import Settings, hold
 from .layers import BadInput, Layer
 from .peers import ours
 from .peers.contestant import Contestant
@@ -31,11 +32,7 @@ def entrants(methods: str, rivals: str) -> list[Contestant]:
 
 
 def contests(
-    layers: Sequence[Layer],
-    modes: Sequence[str],
-    contestants: list[Contestant],
-    settings: contest.Settings,
-    console: Console,
+    layers: list[Layer], modes: Sequence[str], contestants: list[Contestant], settings: Settings, console: Console
 ) -> Iterator[Result]:
     """Holds the contest of each mode and layer in turn, under a bar on this console."""
     pairs = list(itertools.product(modes, layers))
@@ -47,7 +44,7 @@ def contests(
             def step(text: str, where: str = f"{layer.name} {mode}") -> None:
                 progress.update(task, advance=1, description=f"{where}: {text}")
 
-            yield contest.hold(layer, mode, contestants, settings, step)
+            yield hold(layer, mode, contestants, settings, step)
 
 
 def progress_bar(console: Console) -> Progress:

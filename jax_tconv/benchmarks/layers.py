@@ -80,8 +80,7 @@ class Layer:
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments, which torch's functions and ours share."""
-        names = ("stride", "padding", "output_padding", "dilation", "groups")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("stride", "padding", "output_padding", "dilation", "groups")}
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -1,6 +1,5 @@
 """What the times were measured on, and with: versions, hardware, and how fast it multiplies and copies."""
 
-import functools
 import importlib.metadata
 import math
 import os
@@ -43,17 +42,18 @@ def set_precision(tf32: bool) -> None:
     if jax.default_backend() != "cpu":
         jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
     torch = _torch()
-    if torch is None:
-        return
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    # XLA tries cuDNN's algorithms out when it compiles; this lets torch do the same.
-    torch.backends.cudnn.benchmark = True
+    if torch is not None:
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        # XLA tries cuDNN's algorithms out when it compiles; this lets torch do the same.
+        torch.backends.cudnn.benchmark = True
 
 
 def inspect() -> Machine:
     """Looks around, and measures both rates; takes a few seconds."""
-    return Machine(**look(), dot_rate=max(_dot_rate(*sizes) for sizes in PRODUCTS), copy_rate=_copy_rate())
+    dot_rate = max(_dot_rate(*sizes) for sizes in PRODUCTS)
+    copying = _seconds(lambda array: array + 1, jnp.ones(COPIED_BYTES // 4))
+    return Machine(**look(), dot_rate=dot_rate, copy_rate=2.0 * COPIED_BYTES / copying)
 
 
 def look() -> dict[str, Any]:
@@ -88,16 +88,12 @@ def _dot_rate(rows: int, summed: int, columns: int) -> float:
     scale = 1 if jax.default_backend() == "cpu" else 4
     sizes = (rows * scale, summed * scale, columns * scale)
     a, b = jnp.ones(sizes[:2]), jnp.ones(sizes[1:])
-    return 2.0 * math.prod(sizes) / _seconds(functools.partial(jax.jit(jnp.dot), a, b))
+    return 2.0 * math.prod(sizes) / _seconds(jnp.dot, a, b)
 
 
-def _copy_rate() -> float:
-    array = jnp.ones(COPIED_BYTES // 4)
-    return 2.0 * COPIED_BYTES / _seconds(functools.partial(jax.jit(lambda a: a + 1), array))
-
-
-def _seconds(function: Callable[[], jax.Array]) -> float:
-    taken = timeit.repeat(lambda: jax.block_until_ready(function()), number=1, repeat=8)
+def _seconds(function: Callable[..., jax.Array], *arrays: jax.Array) -> float:
+    compiled = jax.jit(function)
+    taken = timeit.repeat(lambda: jax.block_until_ready(compiled(*arrays)), number=1, repeat=8)
     # The first one compiles.
     return statistics.median(taken[1:])
 

@@ -22,14 +22,6 @@ NOTES = (
 )
 
 
-def show_machine(console: Console, machine: Machine) -> None:
-    """Prints what the times are measured on."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    console.print(f"{machine.cpu}, {machine.cores} cores; jax on {machine.device}, torch on {machine.torch_device}")
-    console.print(versions)
-    console.print(f"dot {machine.dot_rate / 1e9:.0f} GFLOP/s, copy {machine.copy_rate / 1e9:.1f} GB/s\n")
-
-
 def show(console: Console, results: list[Result], machine: Machine) -> None:
     """Prints the tables of all modes, their summaries and the notes."""
     for mode in dict.fromkeys(result.mode for result in results):
@@ -50,9 +42,8 @@ def line(result: Result) -> str:
 
 
 def _table(mode: str, results: list[Result], machine: Machine) -> Table:
-    title = "forward" if mode == "forward" else "training: forward and both gradients"
     numbers = ("ours ms", "torch ms", "ratio", "JAX peer ms", "ratio", "dot", "temp MB", "compile s")
-    table = _titled(title, numbers)
+    table = _titled("forward" if mode == "forward" else "training: forward and both gradients", numbers)
     table.add_column("methods " + "/".join(results[0].chosen))
     for result in results:
         ours, torch, jax = (result.best(family) for family in ("ours", "torch", "jax"))
@@ -79,8 +70,7 @@ def _titled(title: str, numbers: Sequence[str]) -> Table:
 
 
 def _methods(mode: str, results: list[Result]) -> Table:
-    methods = [outcome.name for outcome in results[0].ours]
-    table = _titled(f"{mode}: our methods, ms", methods)
+    table = _titled(f"{mode}: our methods, ms", [outcome.name for outcome in results[0].ours])
     for result in results:
         best = min(outcome.seconds for outcome in result.ours)
         cells = []

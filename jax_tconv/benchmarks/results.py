@@ -55,8 +55,7 @@ class Result:
 
     def best(self, family: str) -> Outcome | None:
         """The fastest of "torch" or "jax", but of "ours" the first asked for, as a user has it; None if not timed."""
-        members = [outcome for outcome in self.outcomes if outcome.family == family]
-        candidates = members[:1] if family == "ours" else members
+        candidates = self.ours[:1] if family == "ours" else [o for o in self.outcomes if o.family == family]
         timed = [outcome for outcome in candidates if outcome.timing]
         return min(timed, key=lambda outcome: outcome.seconds, default=None)
 
@@ -111,15 +110,9 @@ class Summary:
 def summarise(results: list[Result], machine: Machine) -> Summary:
     """The summary of results of one mode."""
     torch, jax = ({r.layer.name: v for r in results if (v := r.ratio(family))} for family in ("torch", "jax"))
-    shares = {
-        r.layer.name: share for r in results if r.compute_bound(machine) and (share := r.dot_share(machine)) is not None
-    }
-    missing = [
-        (r.layer.name, outcome.name, outcome.status, outcome.reason)
-        for r in results
-        for outcome in r.outcomes
-        if outcome.status != "timed"
-    ]
+    bound = [r for r in results if r.compute_bound(machine)]
+    shares = {r.layer.name: share for r in bound if (share := r.dot_share(machine)) is not None}
+    missing = [(r.layer.name, o.name, o.status, o.reason) for r in results for o in r.outcomes if o.status != "timed"]
     behind = {name: ratio for name, ratio in jax.items() if ratio > TOLERANCE}
     return Summary(*_mean_and_worst(torch), *_mean_and_worst(jax), behind, shares, tuple(missing))
 

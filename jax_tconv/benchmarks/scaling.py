@@ -24,19 +24,16 @@ TOLERANCE = 1.25
 
 # Small enough that eight times the size still runs in well under a second; large enough that work outweighs the call.
 KINDS = [
-    parse(fields, "a kind")
-    for fields in (
-        {"name": "k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "input": [32, 32]},
-        {"name": "k2 s2", "in": 64, "out": 64, "kernel": 2, "stride": 2, "input": [48, 48]},
-        {"name": "k3 s2", "in": 64, "out": 64, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
-        | {"input": [40, 40]},
-        {"name": "1-d k16 s8", "in": 128, "out": 64, "kernel": 16, "stride": 8, "padding": 4, "input": [512]},
-        {"name": "3-d k3 s2", "in": 32, "out": 32, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
-        | {"input": [10, 10, 10]},
-        {"name": "depthwise k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "groups": 64}
-        | {"input": [48, 48]},
-        {"name": "grouped k3 s2", "in": 256, "out": 128, "kernel": 3, "stride": 2, "groups": 4, "input": [24, 24]},
-        {"name": "dilated k3 s1", "in": 64, "out": 64, "kernel": 3, "padding": 2, "dilation": 2, "input": [32, 32]},
+    parse({"name": name, "in": c_in, "out": c_out, "kernel": kernel, "input": size} | others, "a kind")
+    for name, c_in, c_out, kernel, size, others in (
+        ("k4 s2", 64, 64, 4, [32, 32], {"stride": 2, "padding": 1}),
+        ("k2 s2", 64, 64, 2, [48, 48], {"stride": 2}),
+        ("k3 s2", 64, 64, 3, [40, 40], {"stride": 2, "padding": 1, "output_padding": 1}),
+        ("1-d k16 s8", 128, 64, 16, [512], {"stride": 8, "padding": 4}),
+        ("3-d k3 s2", 32, 32, 3, [10, 10, 10], {"stride": 2, "padding": 1, "output_padding": 1}),
+        ("depthwise k4 s2", 64, 64, 4, [48, 48], {"stride": 2, "padding": 1, "groups": 64}),
+        ("grouped k3 s2", 256, 128, 3, [24, 24], {"stride": 2, "groups": 4}),
+        ("dilated k3 s1", 64, 64, 3, [32, 32], {"padding": 2, "dilation": 2}),
     )
 ]
 

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -53,15 +54,15 @@ def interleave(
     """
     medians: dict[str, list[float]] = {name: [] for name in functions}
     calls = dict.fromkeys(functions, 0)
-    names = list(functions)
+    names = deque(functions)
     for number in range(rounds):
-        start = number % len(names) if names else 0
-        for name in names[start:] + names[:start]:
+        for name in names:
             if number >= SLOW_ROUNDS and medians[name][0] > slow_factor * min(first[0] for first in medians.values()):
                 continue
             taken = _visit(functions[name], seconds / rounds, clock)
             medians[name].append(statistics.median(taken))
             calls[name] += len(taken)
+        names.rotate(-1)
         after_round()
     summaries = {}
     for name, values in medians.items():

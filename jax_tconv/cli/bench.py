@@ -69,8 +69,7 @@ def bench(
     settings = contest.QUICK if quick else contest.Settings()
     machine.set_precision(tf32=False)
     here = machine.look()
-    held = contests([layer], modes, contestants, settings, Console(stderr=True))
-    results = [_for_users(result) for result in held]
+    results = [_for_users(result) for result in contests([layer], modes, contestants, settings, Console(stderr=True))]
     if as_json:
         fields = {"layer": dataclasses.asdict(layer) | {"output": layer.output}, "machine": here}
         show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})

@@ -51,8 +51,11 @@ def convert(
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)
         variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
-        if target is not None:
-            _write(target, variables)
+        if target is not None and target.suffix:
+            flat = traverse_util.flatten_dict(variables)
+            interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
+        elif target is not None:
+            interop.write_orbax(target, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
         lines = [str(report), repr(report), report.faults(), f"wrote {target}" if target else ""]
     elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
@@ -80,11 +83,3 @@ def filled(
     if not isinstance(model, nn.Module):
         raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
     return interop.linen_variables(model, state_dict, *inputs, dry_run=dry_run, **arguments)
-
-
-def _write(out: Path, variables: Any) -> None:
-    if out.suffix:
-        flat = traverse_util.flatten_dict(variables)
-        interop.write(out, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
-    else:
-        interop.write_orbax(out, variables)

@@ -42,15 +42,12 @@ def main() -> None:
     """Runs the command. What the user can fix is one line on the error stream, and exit code 1."""
     try:
         app()
+        return
     except StateDictError as error:
-        fail(f"the checkpoint does not fit the model\n{error.report.faults()}")
+        message = f"the checkpoint does not fit the model\n{error.report.faults()}"
     except (ValueError, TypeError, ImportError, OSError) as error:
-        fail(" ".join(str(error).split()))
+        message = " ".join(str(error).split())
     except KeyboardInterrupt:
-        fail("stopped")
-
-
-def fail(message: str) -> None:
-    """Prints the error, and exits."""
+        message = "stopped"
     print(f"jax-tconv: error: {message}", file=sys.stderr)
     sys.exit(1)

@@ -15,15 +15,12 @@ from . import jax_program
 from .contestant import Contestant, NotApplicable, Prepared
 from .layout import Layout
 
-REVERSED, TRANSPOSED = Layout(reverses=True), Layout(kernel="... o (g i)")
+LAYOUTS = {"flax": Layout(reverses=True), "flax-transposed": Layout(kernel="... o (g i)")}
 
 
 def contestants() -> list[Contestant]:
     """Both forms of the kernel."""
-    return [
-        Contestant("flax", "jax", functools.partial(_prepare, REVERSED)),
-        Contestant("flax-transposed", "jax", functools.partial(_prepare, TRANSPOSED)),
-    ]
+    return [Contestant(name, "jax", functools.partial(_prepare, layout)) for name, layout in LAYOUTS.items()]
 
 
 def _prepare(layout: Layout, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
@@ -36,7 +33,7 @@ def _prepare(layout: Layout, layer: Layer, mode: str, arrays: Arrays) -> Prepare
         jax_program.stuffed_padding(layer),
         layer.dilation,
         use_bias=False,
-        transpose_kernel=layout is TRANSPOSED,
+        transpose_kernel=not layout.reverses,
     )
 
     def function(x: jax.Array, kernel: jax.Array) -> Any:

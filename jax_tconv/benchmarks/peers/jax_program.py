@@ -11,10 +11,8 @@ from ..layers import Arrays, Layer
 from .contestant import Prepared
 from .layout import Layout
 
-OURS = Layout()
 
-
-def prepare(function: Callable[..., Any], layer: Layer, mode: str, arrays: Arrays, layout: Layout = OURS) -> Prepared:
+def prepare(function: Callable[..., Any], layer: Layer, mode: str, arrays: Arrays, layout: Layout) -> Prepared:
     """Compiles `function(x, kernel)`, which takes and returns arrays in that layout."""
 
     def training(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, ...]:
@@ -41,5 +39,4 @@ def prepare(function: Callable[..., Any], layer: Layer, mode: str, arrays: Array
 def stuffed_padding(layer: Layer) -> list[tuple[int, int]]:
     """What a convolution over the zero-stuffed input, reversed kernel and all, adds to both ends of that input."""
     fields = (layer.kernel, layer.padding, layer.output_padding, layer.dilation)
-    reach = [(d * (k - 1) - p, op) for k, p, op, d in zip(*fields, strict=True)]
-    return [(low, low + op) for low, op in reach]
+    return [(d * (k - 1) - p, d * (k - 1) - p + op) for k, p, op, d in zip(*fields, strict=True)]

@@ -8,6 +8,7 @@ from jax_tconv import Method, Op, conv_transpose, select_method
 from ..layers import Arrays, Layer
 from . import jax_program
 from .contestant import Contestant, NotApplicable, Prepared
+from .layout import Layout
 
 # What the command line calls method=None.
 CHOSEN = "None"
@@ -31,6 +32,6 @@ def _prepare(name: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     method: Any = None if name == CHOSEN else name
     function = functools.partial(conv_transpose, **layer.arguments, method=method)
     try:
-        return jax_program.prepare(function, layer, mode, arrays)
+        return jax_program.prepare(function, layer, mode, arrays, Layout())
     except NotImplementedError as error:
         raise NotApplicable(str(error)) from error

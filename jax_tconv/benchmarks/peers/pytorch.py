@@ -16,10 +16,8 @@ CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 def contestants() -> list[Contestant]:
     """One for each layout."""
-    return [
-        Contestant("torch NCHW", "torch", functools.partial(_prepare, False)),
-        Contestant("torch NHWC", "torch", functools.partial(_prepare, True)),
-    ]
+    names = {"torch NCHW": False, "torch NHWC": True}
+    return [Contestant(name, "torch", functools.partial(_prepare, last)) for name, last in names.items()]
 
 
 def reference(layer: Layer, mode: str, arrays: Arrays) -> tuple[np.ndarray, ...]:
