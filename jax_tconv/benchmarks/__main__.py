@@ -1,6 +1,7 @@
 """The command line: `run` times all contestants on all layers, `scaling` how our cost grows."""
 
 import dataclasses
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from . import contest, layers, machine, peers, report
-from .command import names, progress_bar
+from .command import contests, entrants, names, progress_bar, watched
 from .layers import BadInput
 from .peers import ours
 from .peers.contestant import MODES
@@ -37,32 +38,18 @@ def run(
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Times ours, torch and the peers in JAX, side by side, checking every result first."""
-    console = _console()
-    every = layers.load(file)
-    wanted = names(only, [layer.name for layer in every], "layer") if only else [layer.name for layer in every]
-    selected = [layer for layer in every if layer.name in wanted]
+    selected = _selected(only, layers.load(file), "layer")
     chosen_modes = names(modes, MODES, "mode")
-    entrants = ours.contestants(names(methods, ours.NAMES, "method"))
-    entrants += peers.find(names(rivals, tuple(peers.FILES), "peer"))
+    contestants = entrants(methods, rivals)
     settings = dataclasses.replace(contest.QUICK if quick else contest.Settings(rounds), tf32=tf32)
-
-    machine.set_precision(tf32)
-    here = machine.inspect()
-    report.show_machine(console, here)
-    out.mkdir(parents=True, exist_ok=True)
+    console, here = _begin(out, tf32)
     results: list[Result] = []
-    with progress_bar(console) as progress:
-        task = progress.add_task("", total=len(selected) * len(chosen_modes) * contest.steps(entrants, settings))
-        for mode in chosen_modes:
-            for layer in selected:
-
-                def step(text: str, layer: layers.Layer = layer, mode: str = mode) -> None:
-                    progress.update(task, advance=1, description=f"{layer.name} {mode}: {text}")
-
-                results.append(contest.hold(layer, mode, entrants, settings, step))
-                progress.console.print(report.line(results[-1]))
-                # After each, so that a run that is broken off leaves what it had.
-                _write(out / "benchmark.json", _document(here, settings, results))
+    terminal = watched(console)
+    for result in contests(selected, chosen_modes, contestants, settings, terminal):
+        terminal.print(report.line(result))
+        results.append(result)
+        # After each, so that a run that is broken off leaves what it had.
+        _write(out / "benchmark.json", _document(here, settings, results))
     report.show(console, results, here)
     console.print(f"wrote {out / 'benchmark.json'}", soft_wrap=True)
     if any(result.ratio("torch") for result in results):
@@ -70,12 +57,7 @@ def run(
 
         chart.draw(results, here, out / "benchmark.png")
         console.print(f"wrote {out / 'benchmark.png'}", soft_wrap=True)
-    broken = [
-        f"{outcome.name} on {result.layer.name} ({result.mode}): {outcome.reason}"
-        for result in results
-        for outcome in result.outcomes
-        if outcome.family == "ours" and outcome.status in ("wrong", "failed")
-    ]
+    broken = [f"{fault.name} on {r.layer.name} ({r.mode}): {fault.reason}" for r in results for fault in r.faults]
     if broken:
         raise SystemExit(f"FAILED: {'; '.join(broken)}")
 
@@ -91,18 +73,11 @@ def scaling(
     """Times our layers of each kind while batch, rows and channels double, and follows their memory."""
     from . import scaling
 
-    console = _console()
-    known = [layer.name for layer in scaling.KINDS]
-    wanted = names(only, known, "kind") if only else known
-    chosen_modes = names(modes, MODES, "mode")
-    machine.set_precision(tf32=False)
-    here = machine.inspect()
-    report.show_machine(console, here)
-    out.mkdir(parents=True, exist_ok=True)
+    pairs = list(itertools.product(_selected(only, scaling.KINDS, "kind"), names(modes, MODES, "mode")))
+    console, here = _begin(out, tf32=False)
     (contestant,) = ours.contestants([ours.CHOSEN])
     growths: list[scaling.Growth] = []
-    pairs = [(layer, mode) for layer in scaling.KINDS if layer.name in wanted for mode in chosen_modes]
-    with progress_bar(console) as progress:
+    with progress_bar(watched(console)) as progress:
         task = progress.add_task("", total=sum(len(scaling.axes(layer)) for layer, _ in pairs))
         for layer, mode in pairs:
             progress.update(task, description=f"{layer.name} {mode}")
@@ -115,26 +90,38 @@ def scaling(
     console.print(f"wrote {out / 'scaling.json'}", soft_wrap=True)
 
 
+def _selected(only: str, known: list[layers.Layer], what: str) -> list[layers.Layer]:
+    """The layers of these names, all of them if there are none."""
+    wanted = names(only, [layer.name for layer in known], what) if only else None
+    return [layer for layer in known if wanted is None or layer.name in wanted]
+
+
+def _begin(out: Path, tf32: bool) -> tuple[Console, machine.Machine]:
+    """Makes the folder, and measures and shows the machine."""
+    machine.set_precision(tf32)
+    here = machine.inspect()
+    # A file has no width; the table has.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
+    console.print(f"{here.cpu}, {here.cores} cores; jax on {here.device}, torch on {here.torch_device}")
+    console.print(", ".join(f"{name} {version}" for name, version in here.versions.items()))
+    console.print(f"dot {here.dot_rate / 1e9:.0f} GFLOP/s, copy {here.copy_rate / 1e9:.1f} GB/s\n")
+    out.mkdir(parents=True, exist_ok=True)
+    return console, here
+
+
 def _document(here: machine.Machine, settings: contest.Settings, results: list[Result]) -> dict[str, Any]:
-    modes = dict.fromkeys(result.mode for result in results)
+    by_mode = {mode: [r for r in results if r.mode == mode] for mode in dict.fromkeys(r.mode for r in results)}
     return {
         "machine": dataclasses.asdict(here),
         "settings": dataclasses.asdict(settings),
         "notes": report.NOTES,
-        "summary": {
-            mode: dataclasses.asdict(summarise([r for r in results if r.mode == mode], here)) for mode in modes
-        },
+        "summary": {mode: dataclasses.asdict(summarise(found, here)) for mode, found in by_mode.items()},
         "results": [result.as_json(here) for result in results],
     }
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _console() -> Console:
-    # A file has no width; the table has.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 def main() -> int:

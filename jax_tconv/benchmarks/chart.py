@@ -15,6 +15,7 @@ def draw(results: list[Result], machine: Machine, path: Path) -> None:
     """Writes the chart; the results must hold at least one ratio."""
     layers = list(dict.fromkeys(result.layer.name for result in results))
     modes = list(dict.fromkeys(result.mode for result in results))
+    found = [ratio for result in results if (ratio := result.ratio("torch"))]
     figure = Figure(figsize=(9, 1.8 + 0.36 * len(layers)), layout="constrained")
     axes = figure.subplots()
     for number, mode in enumerate(modes):
@@ -27,19 +28,17 @@ def draw(results: list[Result], machine: Machine, path: Path) -> None:
         # Bars start at 1: to the left is faster than torch.
         lengths = [ratio - 1 for ratio in ratios.values()]
         label = f"{mode}, geometric mean {summarise(of_mode, machine).geomean:.2f}"
-        axes.barh(positions, lengths, BAR * 0.92, left=1, color=COLOURS[mode], label=label)
-        for position, ratio in zip(positions, ratios.values(), strict=True):
-            side = "left" if ratio > 1 else "right"
-            text = f" {ratio:.2f} "
-            axes.text(ratio, position, text, va="center", ha=side, fontsize=7, color=COLOURS[mode])
+        bars = axes.barh(positions, lengths, BAR * 0.92, left=1, color=COLOURS[mode], label=label)
+        numbers = [f"{ratio:.2f}" for ratio in ratios.values()]
+        axes.bar_label(bars, numbers, padding=2, fontsize=7, color=COLOURS[mode])
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(layers)), layers)
     axes.set_ylim(len(layers) - 0.4, -0.6)
-    found = [ratio for result in results if (ratio := result.ratio("torch"))]
     # Room for the numbers at the ends of the bars.
-    axes.set_xlim(min(0.4, min(found) / 1.5), max(2.5, max(found) * 1.5))
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if _within(tick, axes.get_xlim())]
+    left, right = min(0.4, min(found) / 1.5), max(2.5, max(found) * 1.5)
+    axes.set_xlim(left, right)
+    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if left <= tick <= right]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.grid(axis="x", alpha=0.3)
@@ -50,7 +49,3 @@ def draw(results: list[Result], machine: Machine, path: Path) -> None:
     axes.set_title(f"jax_tconv and torch {versions['torch']}, float32, jax {versions['jax']}\n{device}", fontsize=10)
     figure.legend(loc="outside lower center", ncols=len(modes), frameon=False)
     figure.savefig(path, dpi=150)
-
-
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]

@@ -10,24 +10,9 @@ NAMES = ("output", "input gradient", "kernel gradient")
 # Both sides round each of the n additions behind a value; the errors add up like a random walk, to about
 # eps * sqrt(n) of the value, and fast algorithms (Winograd's) lose a few times that.
 ROUNDINGS = 8.0
+FLOAT32_EPS = float(np.finfo(np.float32).eps)
 # The mantissa of TF32, in which a GPU may form the products; those errors do not grow with n.
 TF32_EPS = 2.0**-10
-
-
-def terms(layer: Layer) -> tuple[int, int, int]:
-    """How many products are summed for a value of the output and of each gradient."""
-    taps = math.prod(layer.kernel)
-    return (
-        taps * layer.c_in // layer.groups,
-        taps * layer.c_out // layer.groups,
-        layer.batch * math.prod(layer.input),
-    )
-
-
-def limits(layer: Layer, tf32: bool = False) -> tuple[float, ...]:
-    """The largest differences that count as rounding, relative to the array's largest value."""
-    eps = float(np.finfo(np.float32).eps)
-    return tuple(ROUNDINGS * (eps * math.sqrt(n) + (TF32_EPS if tf32 else 0.0)) for n in terms(layer))
 
 
 def errors(results: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -> tuple[float, ...]:
@@ -41,10 +26,18 @@ def errors(results: tuple[np.ndarray, ...], reference: tuple[np.ndarray, ...]) -
     return tuple(found)
 
 
-def disagreement(layer: Layer, found: tuple[float, ...], judge: str, tf32: bool = False) -> str | None:
-    """What differs by more than rounding, in words; None if nothing does."""
-    for name, error, limit in zip(NAMES, found, limits(layer, tf32), strict=False):
+def disagreement(layer: Layer, found: tuple[float, ...], judge: str, tf32: bool = False) -> str:
+    """What differs by more than rounding, in words; empty if nothing does."""
+    taps = math.prod(layer.kernel)
+    # How many products are summed for a value of the output and of each gradient.
+    terms = (
+        taps * layer.c_in // layer.groups,
+        taps * layer.c_out // layer.groups,
+        layer.batch * math.prod(layer.input),
+    )
+    for name, error, n in zip(NAMES, found, terms, strict=False):
+        limit = ROUNDINGS * (FLOAT32_EPS * math.sqrt(n) + (TF32_EPS if tf32 else 0.0))
         # Not `error > limit`: a NaN is a difference.
         if not error <= limit:
             return f"the {name} differs from {judge}'s by {error:.1e} of its largest value, limit {limit:.1e}"
-    return None
+    return ""

@@ -1,11 +1,17 @@
-"""What the command lines share: lists of names, and the bar that shows how far a run has come."""
+"""What the command lines share: lists of names, the contestants behind them, and a bar that shows how far a run is."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .layers import BadInput
+from . import peers
+from .contest import Settings, hold
+from .layers import BadInput, Layer
+from .peers import ours
+from .peers.contestant import Contestant
+from .results import Result
 
 
 def names(text: str, known: Sequence[str], what: str) -> list[str]:
@@ -19,8 +25,34 @@ def names(text: str, known: Sequence[str], what: str) -> list[str]:
     return found
 
 
+def entrants(methods: str, rivals: str) -> list[Contestant]:
+    """This library's methods and its peers, two lists with commas; BadInput for a name that is not known."""
+    own = ours.contestants(names(methods, ours.NAMES, "method"))
+    return own + peers.find(names(rivals, tuple(peers.FILES), "peer"))
+
+
+def contests(
+    layers: list[Layer], modes: Sequence[str], contestants: list[Contestant], settings: Settings, console: Console
+) -> Iterator[Result]:
+    """Holds the contest of each mode and layer in turn, under a bar on this console."""
+    pairs = list(itertools.product(modes, layers))
+    with progress_bar(console) as progress:
+        # A step for each contestant, one before the first round, and one after each.
+        task = progress.add_task("", total=len(pairs) * (len(contestants) + 1 + settings.rounds))
+        for mode, layer in pairs:
+
+            def step(text: str, where: str = f"{layer.name} {mode}") -> None:
+                progress.update(task, advance=1, description=f"{where}: {text}")
+
+            yield hold(layer, mode, contestants, settings, step)
+
+
 def progress_bar(console: Console) -> Progress:
-    """A bar on this console, or on the error stream where the output goes to a file: there it would be noise."""
+    """A bar that is gone when all is done."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    shown = console if console.is_terminal else Console(stderr=True)
-    return Progress(*columns, console=shown, transient=True)
+    return Progress(*columns, console=console, transient=True)
+
+
+def watched(console: Console) -> Console:
+    """For what is shown while a run lasts: this console, or the error stream if a file is behind this one."""
+    return console if console.is_terminal else Console(stderr=True)

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from functools import partial
 
 from . import check
 from .judge import reference_values
-from .layers import Arrays, Layer
+from .layers import Layer
 from .peers import ours
-from .peers.contestant import Contestant, NotApplicable, Prepared
+from .peers.contestant import Contestant, NotApplicable
 from .results import Outcome, Result
 from .timing import interleave
 
@@ -43,48 +42,25 @@ def hold(
     calls: dict[str, Callable[[], object]] = {}
     for contestant in contestants:
         step(f"compile and check {contestant.name}")
-        outcome, prepared = _enter(contestant, layer, mode, arrays, judge, reference, settings.tf32)
-        outcomes[contestant.name] = outcome
-        if prepared:
+        outcome = partial(Outcome, contestant.name, contestant.family)
+        try:
+            prepared = contestant.prepare(layer, mode, arrays)
+            errors = check.errors(prepared.results(), reference)
+        except NotApplicable as error:
+            outcomes[contestant.name] = outcome("not applicable", str(error))
+            continue
+        # Whatever another library raises is its result here, not the end of the run.
+        except Exception as error:
+            outcomes[contestant.name] = outcome("failed", f"{type(error).__name__}: {error}".split("\n")[0])
+            continue
+        wrong = check.disagreement(layer, errors, judge, settings.tf32)
+        outcomes[contestant.name] = outcome(
+            "wrong" if wrong else "timed", wrong, errors, prepared.compile_seconds, prepared.temporary_bytes
+        )
+        if not wrong:
             calls[contestant.name] = prepared.call
     step("time")
     timings = interleave(calls, settings.rounds, settings.seconds, after_round=lambda: step("time"))
     for name, timing in timings.items():
         outcomes[name] = dataclasses.replace(outcomes[name], timing=timing)
     return Result(layer, mode, ours.chosen(layer, mode), tuple(outcomes.values()), judge)
-
-
-def steps(contestants: list[Contestant], settings: Settings) -> int:
-    """How often `hold` calls `step`."""
-    return len(contestants) + 1 + settings.rounds
-
-
-def _enter(
-    contestant: Contestant,
-    layer: Layer,
-    mode: str,
-    arrays: Arrays,
-    judge: str,
-    reference: tuple[np.ndarray, ...],
-    tf32: bool,
-) -> tuple[Outcome, Prepared | None]:
-    # Whatever another library raises is its result here, not the end of the run.
-    try:
-        prepared = contestant.prepare(layer, mode, arrays)
-        found = check.errors(prepared.results(), reference)
-    except NotApplicable as error:
-        return Outcome(contestant.name, contestant.family, "not applicable", str(error)), None
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
-        return Outcome(contestant.name, contestant.family, "failed", reason), None
-    wrong = check.disagreement(layer, found, judge, tf32)
-    outcome = Outcome(
-        contestant.name,
-        contestant.family,
-        "wrong" if wrong else "timed",
-        wrong or "",
-        found,
-        prepared.compile_seconds,
-        prepared.temporary_bytes,
-    )
-    return outcome, None if wrong else prepared

@@ -51,11 +51,11 @@ class Layer:
     source: str = ""
 
     def __post_init__(self) -> None:
-        least = {"input": 1, "kernel": 1, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        for field, values in ((field, getattr(self, field)) for field in PER_AXIS):
-            if len(values) != self.ndim or any(value < least[field] for value in values):
+        for field in PER_AXIS:
+            values, least = getattr(self, field), 0 if "padding" in field else 1
+            if len(values) != self.ndim or any(value < least for value in values):
                 raise BadInput(
-                    f"layer {self.name!r}: {field} must be {self.ndim} ints of at least {least[field]}, got {values}"
+                    f"layer {self.name!r}: {field} must be {self.ndim} ints of at least {least}, got {values}"
                 )
         if min(self.c_in, self.c_out, self.groups, self.batch) < 1:
             raise BadInput(f"layer {self.name!r}: channels, groups and batch must be at least 1")
@@ -80,39 +80,35 @@ class Layer:
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments, which torch's functions and ours share."""
-        names = ("stride", "padding", "output_padding", "dilation", "groups")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("stride", "padding", "output_padding", "dilation", "groups")}
 
     @property
-    def forward_flops(self) -> int:
-        """A multiplication and an addition for each pair of input pixel and kernel tap that lands in the output."""
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the input, the kernel and the output, as `Arrays` has them."""
+        kernel = (*self.kernel, self.c_in, self.c_out // self.groups)
+        return (self.batch, *self.input, self.c_in), kernel, (self.batch, *self.output, self.c_out)
+
+    def flops(self, mode: str) -> int:
+        """A multiplication and an addition for each pair of input pixel and kernel tap that lands in the output.
+
+        Each of the two gradients multiplies the same pairs as the output does.
+        """
         fields = (self.input, self.kernel, self.stride, self.padding, self.dilation, self.output)
         landing = (
             sum(0 <= i * s + t * d - p < out for i in range(n) for t in range(k))
             for n, k, s, p, d, out in zip(*fields, strict=True)
         )
-        return 2 * self.batch * self.c_in * (self.c_out // self.groups) * math.prod(landing)
-
-    def flops(self, mode: str) -> int:
-        """Each of the two gradients multiplies the same pairs as the output does."""
-        return self.forward_flops * (3 if mode == "training" else 1)
+        forward = 2 * self.batch * self.c_in * (self.c_out // self.groups) * math.prod(landing)
+        return forward * (3 if mode == "training" else 1)
 
     def traffic(self, mode: str) -> int:
         """Bytes of float32 that must be read or written at least once."""
-        x = self.batch * math.prod(self.input) * self.c_in
-        kernel = math.prod(self.kernel) * self.c_in * (self.c_out // self.groups)
-        y = self.batch * math.prod(self.output) * self.c_out
-        return 4 * (x + kernel + y) * (2 if mode == "training" else 1)
+        return 4 * sum(map(math.prod, self.shapes)) * (2 if mode == "training" else 1)
 
     def draw(self, seed: int = 0) -> Arrays:
         """Normally distributed float32 arrays."""
         rng = np.random.default_rng(seed)
-        shapes = (
-            (self.batch, *self.input, self.c_in),
-            (*self.kernel, self.c_in, self.c_out // self.groups),
-            (self.batch, *self.output, self.c_out),
-        )
-        return Arrays(*(rng.standard_normal(shape, dtype=np.float32) for shape in shapes))
+        return Arrays(*(rng.standard_normal(shape, dtype=np.float32) for shape in self.shapes))
 
 
 def load(path: Path = LAYERS) -> list[Layer]:
@@ -146,8 +142,7 @@ def parse(entry: Any, where: str) -> Layer:
             raise BadInput(f"{where} lacks {ALIASES[field][0]!r}")
         values[field] = given[0] if given else default
     # An int stands for one value an axis, as in torch, so some list must say how many axes there are.
-    lists = [value for field, value in values.items() if field in PER_AXIS and isinstance(value, list)]
-    ndim = len(lists[0]) if lists else 1
+    ndim = next((len(values[field]) for field in PER_AXIS if isinstance(values[field], list)), 1)
     spread = {field: _ints(values[field], ndim, f"{where}: {field}") for field in PER_AXIS}
     scalars = {field: _ints(values[field], 1, f"{where}: {field}")[0] for field in SCALARS}
     return Layer(name=entry["name"], source=str(entry.get("source", "")), **spread, **scalars)  # type: ignore[arg-type]

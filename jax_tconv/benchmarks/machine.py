@@ -1,12 +1,12 @@
 """What the times were measured on, and with: versions, hardware, and how fast it multiplies and copies."""
 
-import functools
 import importlib.metadata
+import math
 import os
 import platform
 import re
 import statistics
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,22 +42,26 @@ def set_precision(tf32: bool) -> None:
     if jax.default_backend() != "cpu":
         jax.config.update("jax_default_matmul_precision", "tensorfloat32" if tf32 else "highest")
     torch = _torch()
-    if torch is None:
-        return
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    # XLA tries cuDNN's algorithms out when it compiles; this lets torch do the same.
-    torch.backends.cudnn.benchmark = True
+    if torch is not None:
+        torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+        # XLA tries cuDNN's algorithms out when it compiles; this lets torch do the same.
+        torch.backends.cudnn.benchmark = True
 
 
 def inspect() -> Machine:
     """Looks around, and measures both rates; takes a few seconds."""
-    return Machine(**look(), dot_rate=max(_dot_rate(*sizes) for sizes in PRODUCTS), copy_rate=_copy_rate())
+    dot_rate = max(_dot_rate(*sizes) for sizes in PRODUCTS)
+    copying = _seconds(lambda array: array + 1, jnp.ones(COPIED_BYTES // 4))
+    return Machine(**look(), dot_rate=dot_rate, copy_rate=2.0 * COPIED_BYTES / copying)
 
 
 def look() -> dict[str, Any]:
     """The fields of a `Machine` that need no measuring."""
     torch = _torch()
+    torch_device = "nothing: not installed"
+    if torch is not None:
+        torch_device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
@@ -66,7 +70,7 @@ def look() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads() if torch else 0,
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
-        "torch_device": _torch_device(torch),
+        "torch_device": torch_device,
     }
 
 
@@ -79,31 +83,18 @@ def _torch() -> Any:
     return torch
 
 
-def _torch_device(torch: Any) -> str:
-    if torch is None:
-        return "nothing: not installed"
-    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
-
-
 def _dot_rate(rows: int, summed: int, columns: int) -> float:
     # An accelerator needs larger ones to show what it can.
     scale = 1 if jax.default_backend() == "cpu" else 4
     sizes = (rows * scale, summed * scale, columns * scale)
     a, b = jnp.ones(sizes[:2]), jnp.ones(sizes[1:])
-    return 2.0 * sizes[0] * sizes[1] * sizes[2] / _seconds(functools.partial(jax.jit(jnp.dot), a, b))
+    return 2.0 * math.prod(sizes) / _seconds(jnp.dot, a, b)
 
 
-def _copy_rate() -> float:
-    array = jnp.ones(COPIED_BYTES // 4)
-    return 2.0 * COPIED_BYTES / _seconds(functools.partial(jax.jit(lambda a: a + 1), array))
-
-
-def _seconds(function: Callable[[], jax.Array], calls: int = 7) -> float:
-    taken = []
-    for _ in range(calls + 1):
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        taken.append(time.perf_counter() - start)
+def _seconds(function: Callable[..., jax.Array], *arrays: jax.Array) -> float:
+    compiled = jax.jit(function)
+    taken = timeit.repeat(lambda: jax.block_until_ready(compiled(*arrays)), number=1, repeat=8)
+    # The first one compiles.
     return statistics.median(taken[1:])
 
 

@@ -1,7 +1,9 @@
 """What a run prints: a table for each mode, and below it the mean, the worst, and everything that is not in order."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from .machine import Machine
 from .results import TOLERANCE, Outcome, Result, Summary, summarise
@@ -20,20 +22,12 @@ NOTES = (
 )
 
 
-def show_machine(console: Console, machine: Machine) -> None:
-    """Prints what the times are measured on."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    console.print(f"{machine.cpu}, {machine.cores} cores; jax on {machine.device}, torch on {machine.torch_device}")
-    console.print(versions)
-    console.print(f"dot {machine.dot_rate / 1e9:.0f} GFLOP/s, copy {machine.copy_rate / 1e9:.1f} GB/s\n")
-
-
 def show(console: Console, results: list[Result], machine: Machine) -> None:
     """Prints the tables of all modes, their summaries and the notes."""
     for mode in dict.fromkeys(result.mode for result in results):
         of_mode = [result for result in results if result.mode == mode]
         console.print(_table(mode, of_mode, machine))
-        if any(len(_ours(result)) > 1 for result in of_mode):
+        if len(of_mode[0].ours) > 1:
             console.print(_methods(mode, of_mode))
         _show_summary(console, mode, summarise(of_mode, machine))
     for note in NOTES:
@@ -48,11 +42,8 @@ def line(result: Result) -> str:
 
 
 def _table(mode: str, results: list[Result], machine: Machine) -> Table:
-    title = "forward" if mode == "forward" else "training: forward and both gradients"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("layer")
-    for name in ("ours ms", "torch ms", "ratio", "JAX peer ms", "ratio", "dot", "temp MB", "compile s"):
-        table.add_column(name, justify="right")
+    numbers = ("ours ms", "torch ms", "ratio", "JAX peer ms", "ratio", "dot", "temp MB", "compile s")
+    table = _titled("forward" if mode == "forward" else "training: forward and both gradients", numbers)
     table.add_column("methods " + "/".join(results[0].chosen))
     for result in results:
         ours, torch, jax = (result.best(family) for family in ("ours", "torch", "jax"))
@@ -73,15 +64,17 @@ def _table(mode: str, results: list[Result], machine: Machine) -> Table:
     return table
 
 
+def _titled(title: str, numbers: Sequence[str]) -> Table:
+    columns = (Column(name, justify="right") for name in numbers)
+    return Table("layer", *columns, title=title, title_justify="left", title_style="bold")
+
+
 def _methods(mode: str, results: list[Result]) -> Table:
-    table = Table(title=f"{mode}: our methods, ms", title_justify="left", title_style="bold")
-    table.add_column("layer")
-    for outcome in _ours(results[0]):
-        table.add_column(outcome.name, justify="right")
+    table = _titled(f"{mode}: our methods, ms", [outcome.name for outcome in results[0].ours])
     for result in results:
-        best = min(outcome.seconds for outcome in _ours(result))
+        best = min(outcome.seconds for outcome in result.ours)
         cells = []
-        for outcome in _ours(result):
+        for outcome in result.ours:
             text = _milliseconds(outcome) if outcome.timing else outcome.status
             cells.append(f"[green]{text}[/]" if outcome.timing and outcome.seconds == best else text)
         table.add_row(result.layer.name, *cells)
@@ -113,16 +106,12 @@ def _show_summary(console: Console, mode: str, summary: Summary) -> None:
     console.print()
 
 
-def _ours(result: Result) -> list[Outcome]:
-    return [outcome for outcome in result.outcomes if outcome.family == "ours"]
-
-
 def _milliseconds(outcome: Outcome | None, named: bool = False) -> str:
     if outcome is None or outcome.timing is None:
         return "-"
     name = f" {outcome.name.removeprefix('torch ')}" if named else ""
     noisy = "~" if outcome.timing.spread > NOISY else ""
-    return f"{noisy}{outcome.seconds * 1e3:{'.3g' if outcome.seconds < 1 else '.0f'}}{name}"
+    return f"{noisy}{outcome.timing.milliseconds}{name}"
 
 
 def _ratio(ratio: float | None, limit: float = 1.0) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,19 @@ class Result:
     outcomes: tuple[Outcome, ...]
     judge: str = "torch"
 
+    @property
+    def ours(self) -> list[Outcome]:
+        """This library's own outcomes, one for each method."""
+        return [outcome for outcome in self.outcomes if outcome.family == "ours"]
+
+    @property
+    def faults(self) -> list[Outcome]:
+        """Where this library itself was wrong or failed."""
+        return [outcome for outcome in self.ours if outcome.status in ("wrong", "failed")]
+
     def best(self, family: str) -> Outcome | None:
         """The fastest of "torch" or "jax", but of "ours" the first asked for, as a user has it; None if not timed."""
-        members = [outcome for outcome in self.outcomes if outcome.family == family]
-        candidates = members[:1] if family == "ours" else members
+        candidates = self.ours[:1] if family == "ours" else [o for o in self.outcomes if o.family == family]
         timed = [outcome for outcome in candidates if outcome.timing]
         return min(timed, key=lambda outcome: outcome.seconds, default=None)
 
@@ -100,22 +110,14 @@ class Summary:
 def summarise(results: list[Result], machine: Machine) -> Summary:
     """The summary of results of one mode."""
     torch, jax = ({r.layer.name: v for r in results if (v := r.ratio(family))} for family in ("torch", "jax"))
-    shares = {
-        r.layer.name: share for r in results if r.compute_bound(machine) and (share := r.dot_share(machine)) is not None
-    }
-    missing = [
-        (r.layer.name, outcome.name, outcome.status, outcome.reason)
-        for r in results
-        for outcome in r.outcomes
-        if outcome.status != "timed"
-    ]
+    bound = [r for r in results if r.compute_bound(machine)]
+    shares = {r.layer.name: share for r in bound if (share := r.dot_share(machine)) is not None}
+    missing = [(r.layer.name, o.name, o.status, o.reason) for r in results for o in r.outcomes if o.status != "timed"]
     behind = {name: ratio for name, ratio in jax.items() if ratio > TOLERANCE}
-    return Summary(_geomean(torch), _worst(torch), _geomean(jax), _worst(jax), behind, shares, tuple(missing))
+    return Summary(*_mean_and_worst(torch), *_mean_and_worst(jax), behind, shares, tuple(missing))
 
 
-def _geomean(ratios: dict[str, float]) -> float | None:
-    return math.exp(math.fsum(map(math.log, ratios.values())) / len(ratios)) if ratios else None
-
-
-def _worst(ratios: dict[str, float]) -> tuple[str, float] | None:
-    return max(ratios.items(), key=lambda item: item[1], default=None)
+def _mean_and_worst(ratios: dict[str, float]) -> tuple[float | None, tuple[str, float] | None]:
+    if not ratios:
+        return None, None
+    return statistics.geometric_mean(ratios.values()), max(ratios.items(), key=lambda item: item[1])

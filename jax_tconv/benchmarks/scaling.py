@@ -6,7 +6,8 @@ grow by more than that.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,24 +21,19 @@ from .timing import interleave
 
 # Growth beyond proportion by more than this, over all doublings together, is flagged; less is noise.
 TOLERANCE = 1.25
-NO_LIMIT = float("inf")
-
 
 # Small enough that eight times the size still runs in well under a second; large enough that work outweighs the call.
 KINDS = [
-    parse(fields, "a kind")
-    for fields in (
-        {"name": "k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "input": [32, 32]},
-        {"name": "k2 s2", "in": 64, "out": 64, "kernel": 2, "stride": 2, "input": [48, 48]},
-        {"name": "k3 s2", "in": 64, "out": 64, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
-        | {"input": [40, 40]},
-        {"name": "1-d k16 s8", "in": 128, "out": 64, "kernel": 16, "stride": 8, "padding": 4, "input": [512]},
-        {"name": "3-d k3 s2", "in": 32, "out": 32, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}
-        | {"input": [10, 10, 10]},
-        {"name": "depthwise k4 s2", "in": 64, "out": 64, "kernel": 4, "stride": 2, "padding": 1, "groups": 64}
-        | {"input": [48, 48]},
-        {"name": "grouped k3 s2", "in": 256, "out": 128, "kernel": 3, "stride": 2, "groups": 4, "input": [24, 24]},
-        {"name": "dilated k3 s1", "in": 64, "out": 64, "kernel": 3, "padding": 2, "dilation": 2, "input": [32, 32]},
+    parse({"name": name, "in": c_in, "out": c_out, "kernel": kernel, "input": size} | others, "a kind")
+    for name, c_in, c_out, kernel, size, others in (
+        ("k4 s2", 64, 64, 4, [32, 32], {"stride": 2, "padding": 1}),
+        ("k2 s2", 64, 64, 2, [48, 48], {"stride": 2}),
+        ("k3 s2", 64, 64, 3, [40, 40], {"stride": 2, "padding": 1, "output_padding": 1}),
+        ("1-d k16 s8", 128, 64, 16, [512], {"stride": 8, "padding": 4}),
+        ("3-d k3 s2", 32, 32, 3, [10, 10, 10], {"stride": 2, "padding": 1, "output_padding": 1}),
+        ("depthwise k4 s2", 64, 64, 4, [48, 48], {"stride": 2, "padding": 1, "groups": 64}),
+        ("grouped k3 s2", 256, 128, 3, [24, 24], {"stride": 2, "groups": 4}),
+        ("dilated k3 s1", 64, 64, 3, [32, 32], {"padding": 2, "dilation": 2}),
     )
 ]
 
@@ -68,23 +64,20 @@ class Growth:
         return [f"{name} {excess:.2f}" for name, excess in self.excess.items() if excess > TOLERANCE]
 
 
-Enlarge = Callable[[int], Layer]
-
-
-def axes(layer: Layer) -> dict[str, tuple[int, Enlarge]]:
+def axes(layer: Layer) -> Mapping[str, tuple[int, Callable[[int], Layer]]]:
     """By name, an axis's size in the layer, and what makes it so many times larger."""
-    found: dict[str, tuple[int, Enlarge]] = {"batch": (layer.batch, partial(_multiply, layer, ("batch",)))}
+    found = {"batch": (layer.batch, partial(_enlarge, layer, ("batch",)))}
     for axis, size in enumerate(layer.input):
         found[f"rows of axis {axis}"] = (size, partial(_lengthen, layer, axis))
-    found["channels in"] = (layer.c_in, partial(_multiply, layer, ("c_in",)))
-    found["channels out"] = (layer.c_out, partial(_multiply, layer, ("c_out",)))
+    found["channels in"] = (layer.c_in, partial(_enlarge, layer, ("c_in",)))
+    found["channels out"] = (layer.c_out, partial(_enlarge, layer, ("c_out",)))
     if layer.groups > 1:
         # More groups of the same size.
-        found["groups"] = (layer.groups, partial(_multiply, layer, ("groups", "c_in", "c_out")))
+        found["groups"] = (layer.groups, partial(_enlarge, layer, ("groups", "c_in", "c_out")))
     return found
 
 
-def _multiply(layer: Layer, fields: tuple[str, ...], factor: int) -> Layer:
+def _enlarge(layer: Layer, fields: tuple[str, ...], factor: int) -> Layer:
     larger: dict[str, Any] = {field: getattr(layer, field) * factor for field in fields}
     return dataclasses.replace(layer, **larger)
 
@@ -97,22 +90,22 @@ def measure(layer: Layer, mode: str, ours: Contestant, doublings: int, rounds: i
     """Yields the growth along each axis in turn; the sizes of an axis are timed interleaved."""
     base = ours.prepare(layer, mode, layer.draw())
     for name, (size, enlarge) in axes(layer).items():
-        factors = [2**number for number in range(doublings + 1)]
-        larger = [enlarge(factor) for factor in factors[1:]]
-        programs = [base, *(ours.prepare(other, mode, other.draw()) for other in larger)]
-        calls = {str(factor): program.call for factor, program in zip(factors, programs, strict=True)}
-        timings = interleave(calls, rounds, seconds, slow_factor=NO_LIMIT)
-        sizes = tuple(size * factor for factor in factors)
+        programs = {size: base}
+        for factor in (2**number for number in range(1, doublings + 1)):
+            larger = enlarge(factor)
+            programs[size * factor] = ours.prepare(larger, mode, larger.draw())
+        calls = {str(length): program.call for length, program in programs.items()}
+        timings = interleave(calls, rounds, seconds, slow_factor=math.inf)
         medians = tuple(timing.median for timing in timings.values())
-        total = tuple(program.total_bytes for program in programs if program.total_bytes is not None)
-        yield Growth(layer.name, mode, name, sizes, medians, total if len(total) == len(programs) else None)
+        total = tuple(program.total_bytes for program in programs.values() if program.total_bytes is not None)
+        yield Growth(layer.name, mode, name, tuple(programs), medians, total if len(total) == len(programs) else None)
 
 
 def show(console: Console, growths: list[Growth]) -> None:
     """Prints how time and memory grew at each doubling, and what grew by more than its axis."""
-    table = Table(title="growth at each doubling: 2.00 is in proportion", title_justify="left", title_style="bold")
-    for name in ("layer", "mode", "axis", "sizes", "ms", "time", "MB", "memory", ""):
-        table.add_column(name)
+    headings = ("layer", "mode", "axis", "sizes", "ms", "time", "MB", "memory", "")
+    title = "growth at each doubling: 2.00 is in proportion"
+    table = Table(*headings, title=title, title_justify="left", title_style="bold")
     for growth in growths:
         flags = ", ".join(growth.flags)
         table.add_row(

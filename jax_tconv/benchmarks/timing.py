@@ -2,8 +2,11 @@
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 # A call longer than this is timed once a round: what a second one would add is not worth waiting for.
 LONG_CALL = 0.5
@@ -30,6 +33,11 @@ class Timing:
         """How far the quartiles are apart, as a part of the median."""
         return (self.high - self.low) / self.median
 
+    @property
+    def milliseconds(self) -> str:
+        """The median as text, with three digits."""
+        return f"{self.median * 1e3:{'.3g' if self.median < 1 else '.0f'}}"
+
 
 def interleave(
     functions: Mapping[str, Callable[[], object]],
@@ -46,17 +54,21 @@ def interleave(
     """
     medians: dict[str, list[float]] = {name: [] for name in functions}
     calls = dict.fromkeys(functions, 0)
-    names = list(functions)
+    names = deque(functions)
     for number in range(rounds):
-        start = number % len(names) if names else 0
-        for name in names[start:] + names[:start]:
+        for name in names:
             if number >= SLOW_ROUNDS and medians[name][0] > slow_factor * min(first[0] for first in medians.values()):
                 continue
             taken = _visit(functions[name], seconds / rounds, clock)
             medians[name].append(statistics.median(taken))
             calls[name] += len(taken)
+        names.rotate(-1)
         after_round()
-    return {name: _summary(values, calls[name]) for name, values in medians.items()}
+    summaries = {}
+    for name, values in medians.items():
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+        summaries[name] = Timing(median, low, high, len(values), calls[name])
+    return summaries
 
 
 def _visit(function: Callable[[], object], budget: float, clock: Callable[[], float]) -> list[float]:
@@ -74,10 +86,3 @@ def _visit(function: Callable[[], object], budget: float, clock: Callable[[], fl
         if taken[0] > LONG_CALL:
             break
     return taken
-
-
-def _summary(values: list[float], calls: int) -> Timing:
-    low, high = values[0], values[0]
-    if len(values) > 1:
-        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Timing(statistics.median(values), low, high, len(values), calls)

@@ -4,16 +4,18 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from typer import Option
 
 from jax_tconv.benchmarks import contest, layers, machine, peers
-from jax_tconv.benchmarks.command import names, progress_bar
+from jax_tconv.benchmarks.command import contests, entrants, names
 from jax_tconv.benchmarks.peers import ours
 from jax_tconv.benchmarks.peers.contestant import MODES
-from jax_tconv.benchmarks.results import Outcome, Result
+from jax_tconv.benchmarks.results import Result
 
 from . import layer_options as given
 from .options import Json
@@ -43,14 +45,14 @@ def bench(
     batch: given.Batch = 1,
     dims: given.Dims = None,
     name: Annotated[
-        str, typer.Option("--layer", help="A layer of a published network, such as sam_up2; another name lists them.")
+        str, Option("--layer", help="A layer of a published network, such as sam_up2; another name lists them.")
     ] = "",
     methods: Annotated[
-        str, typer.Option(help="This library's methods, with commas; None is its own choice. All, if left out.")
+        str, Option(help="This library's methods, with commas; None is its own choice. All, if left out.")
     ] = "",
-    rivals: Annotated[str, typer.Option("--peers", help=f"Of {', '.join(peers.FILES)}. All, if left out.")] = "",
-    mode: Annotated[str, typer.Option(help="forward, training (with both gradients) or both.")] = BOTH,
-    quick: Annotated[bool, typer.Option("--quick", help="Two short rounds, for a first look.")] = False,
+    rivals: Annotated[str, Option("--peers", help=f"Of {', '.join(peers.FILES)}. All, if left out.")] = "",
+    mode: Annotated[str, Option(help="forward, training (with both gradients) or both.")] = BOTH,
+    quick: Annotated[bool, Option("--quick", help="Two short rounds, for a first look.")] = False,
     as_json: Json = False,
 ) -> None:
     """Time one layer on this machine: every method of this library, PyTorch, Flax, Equinox and jax.lax.
@@ -63,25 +65,19 @@ def bench(
     """
     layer = _published(name, context) if name else _described(context.params)
     modes = MODES if mode == BOTH else names(mode, (*MODES, BOTH), "mode")
-    entrants = ours.contestants(names(methods or ",".join(ours.NAMES), ours.NAMES, "method"))
-    entrants += peers.find(names(rivals or ",".join(peers.FILES), tuple(peers.FILES), "peer"))
-
+    contestants = entrants(methods or ",".join(ours.NAMES), rivals or ",".join(peers.FILES))
     settings = contest.QUICK if quick else contest.Settings()
     machine.set_precision(tf32=False)
     here = machine.look()
-    with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(modes) * contest.steps(entrants, settings))
-
-        def step(text: str) -> None:
-            progress.update(task, advance=1, description=text)
-
-        results = [contest.hold(layer, one, entrants, settings, step) for one in modes]
+    results = [_for_users(result) for result in contests([layer], modes, contestants, settings, Console(stderr=True))]
     if as_json:
         fields = {"layer": dataclasses.asdict(layer) | {"output": layer.output}, "machine": here}
         show_json(fields | {"settings": dataclasses.asdict(settings), "results": [_as_data(one) for one in results]})
     else:
         _show(layer, here, results)
-    _report_faults(results)
+    broken = [f"{fault.name} ({one.mode}): {fault.reason}" for one in results for fault in one.faults]
+    if broken:
+        raise ValueError(f"a fault of jax_tconv's, please report it: {'; '.join(broken)}")
 
 
 def _published(name: str, context: typer.Context) -> layers.Layer:
@@ -107,24 +103,20 @@ def _described(options: Mapping[str, Any]) -> layers.Layer:
     return layers.Layer("yours", c_in=channels_in, c_out=channels_out, groups=groups, batch=batch, source="", **window)
 
 
-def _report_faults(results: list[Result]) -> None:
-    """Raises ValueError if this library itself was wrong or failed."""
-    broken = [
-        f"{_label(outcome)} ({result.mode}): {outcome.reason}"
-        for result in results
-        for outcome in result.outcomes
-        if outcome.family == "ours" and outcome.status in ("wrong", "failed")
+def _for_users(result: Result) -> Result:
+    """The fastest first, those that were not timed last; what the benchmark calls "ours" users know as jax_tconv."""
+    named = [
+        dataclasses.replace(outcome, name=outcome.name.replace("ours", "jax_tconv", 1))
+        for outcome in sorted(result.outcomes, key=lambda outcome: outcome.seconds)
     ]
-    if broken:
-        raise ValueError(f"a fault of jax_tconv's, please report it: {'; '.join(broken)}")
+    return dataclasses.replace(result, outcomes=tuple(named))
 
 
 def _as_data(result: Result) -> dict[str, Any]:
-    fastest = min(outcome.seconds for outcome in result.outcomes)
+    fastest = result.outcomes[0].seconds
     contestants = [
-        dataclasses.asdict(outcome)
-        | {"name": _label(outcome), "times_fastest": outcome.seconds / fastest if outcome.timing else None}
-        for outcome in _ordered(result)
+        dataclasses.asdict(outcome) | {"times_fastest": outcome.seconds / fastest if outcome.timing else None}
+        for outcome in result.outcomes
     ]
     return {"mode": result.mode, "chosen": result.chosen, "judge": result.judge, "contestants": contestants}
 
@@ -132,10 +124,7 @@ def _as_data(result: Result) -> dict[str, Any]:
 def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> None:
     console = Console(markup=False, highlight=False)
     described = {"input": layer.input, "kernel": layer.kernel} | layer.arguments | {"batch": layer.batch}
-    numbers = ", ".join(
-        f"{name} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for name, value in described.items()
-    )
+    numbers = ", ".join(f"{name} {','.join(map(str, np.atleast_1d(value)))}" for name, value in described.items())
     console.print(f"{layer.c_in} to {layer.c_out} channels, {numbers}; float32")
     console.print(f"{here['cpu']}, {here['cores']} cores; jax on {here['device']}, torch on {here['torch_device']}")
     for result in results:
@@ -148,40 +137,22 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result]) -> N
     console.print(f"error: the largest difference from the values of {judge}, as a fraction of the largest of them.")
     if judge != "torch":
         console.print("PyTorch would be the better judge: pip install torch")
+    missing = [outcome for result in results for outcome in result.outcomes if not outcome.timing]
     # Each reason once, even if both modes have it.
-    reasons = dict.fromkeys(
-        f"{_label(outcome)} {'left out' if outcome.status == 'not applicable' else outcome.status}: {outcome.reason}"
-        for result in results
-        for outcome in result.outcomes
-        if not outcome.timing
-    )
-    for reason in reasons:
-        console.print(reason)
+    for name, status, reason in dict.fromkeys((outcome.name, outcome.status, outcome.reason) for outcome in missing):
+        console.print(f"{name} {'left out' if status == 'not applicable' else status}: {reason}")
 
 
 def _table(result: Result) -> Table:
-    table = Table(title=TITLES[result.mode], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("contestant", no_wrap=True)
-    for heading in ("ms", "spread", "of the fastest", "compile s", "error"):
-        table.add_column(heading, justify="right")
-    fastest = min(outcome.seconds for outcome in result.outcomes)
-    for outcome in _ordered(result):
+    numbers = [Column(name, justify="right") for name in ("ms", "spread", "of the fastest", "compile s", "error")]
+    style: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": box.SIMPLE_HEAD}
+    table = Table(Column("contestant", no_wrap=True), *numbers, title=TITLES[result.mode], **style)
+    for outcome in result.outcomes:
         error = f"{max(outcome.errors):.0e}" if outcome.errors else ""
         if timing := outcome.timing:
-            milliseconds = f"{timing.median * 1e3:{'.3g' if timing.median < 1 else '.0f'}}"
-            times = (milliseconds, f"{timing.spread:.0%}", f"{timing.median / fastest:.2f}")
+            times = (timing.milliseconds, f"{timing.spread:.0%}", f"{timing.median / result.outcomes[0].seconds:.2f}")
             compiling = "" if outcome.compile_seconds is None else f"{outcome.compile_seconds:.2f}"
-            table.add_row(_label(outcome), *times, compiling, error)
+            table.add_row(outcome.name, *times, compiling, error)
         elif outcome.status != "not applicable":
-            table.add_row(_label(outcome), outcome.status, "", "", "", error, style="red")
+            table.add_row(outcome.name, outcome.status, "", "", "", error, style="red")
     return table
-
-
-def _ordered(result: Result) -> list[Outcome]:
-    """The fastest first, and those that were not timed last."""
-    return sorted(result.outcomes, key=lambda outcome: outcome.seconds)
-
-
-def _label(outcome: Outcome) -> str:
-    """The contestant's name; what the benchmark calls "ours" users know as jax_tconv."""
-    return outcome.name.replace("ours", "jax_tconv", 1) if outcome.family == "ours" else outcome.name

@@ -8,19 +8,18 @@ import numpy as np
 import typer
 from flax import linen as nn
 from flax import nnx, traverse_util
+from typer import Argument, Option
 
 from jax_tconv import interop
 
 from . import options
 from .loading import call_factory, conversion, shapes
-from .output import show, show_json
+from .output import show_json
 
 
 def convert(
     file: options.File,
-    out: Annotated[
-        Path, typer.Argument(help="A .safetensors file, or a folder for an Orbax checkpoint.", show_default=False)
-    ],
+    out: Annotated[Path, Argument(help="A .safetensors file, or a folder for an Orbax checkpoint.")],
     model: options.Model = "",
     entry: options.Entry = None,
     rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
@@ -30,8 +29,8 @@ def convert(
     layout: options.Layouts = [],  # noqa: B006
     match: options.Match = "name",
     downcast: options.Downcast = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only show what would be done.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Convert a PyTorch checkpoint into the variables of a Flax model, and show what became of every tensor.
@@ -48,28 +47,29 @@ def convert(
     if not dry_run and not force and os.path.lexists(out):
         raise ValueError(f"OUT must not exist yet, but {out} does; --force replaces a file")
     target = None if dry_run else out
+    document: dict[str, Any] = {"out": None if target is None else str(target)}
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)
-        _convert(call_factory("--model", model), state_dict, shapes(inputs), arguments, target, as_json)
+        variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
+        if target is not None and target.suffix:
+            flat = traverse_util.flatten_dict(variables)
+            interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
+        elif target is not None:
+            interop.write_orbax(target, variables)
+        document |= {"ok": report.ok, "rows": report.as_dicts()}
+        lines = [str(report), repr(report), report.faults(), f"wrote {target}" if target else ""]
     elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
         raise ValueError("--model must say what the tensors are for: package.module:factory")
     else:
         if target is not None:
             interop.write(target, state_dict)
-        _tell({"tensors": len(state_dict)}, target, f"{len(state_dict)} tensors", as_json)
-
-
-def _convert(
-    model: Any, state_dict: Any, inputs: Any, arguments: dict[str, Any], target: Path | None, as_json: bool
-) -> None:
-    """Writes the variables to `target`, unless it is None, and shows the report."""
-    variables, report = filled(model, state_dict, inputs, arguments, dry_run=target is None)
-    if target is not None:
-        _write(target, variables)
-    lines = (str(report), repr(report), report.faults(), f"wrote {target}" if target else "")
-    text = "\n".join(line for line in lines if line)
-    _tell({"ok": report.ok, "rows": report.as_dicts()}, target, text, as_json)
-    if not report.ok:
+        document |= {"tensors": len(state_dict)}
+        lines = [f"{len(state_dict)} tensors"]
+    if as_json:
+        show_json(document)
+    else:
+        print("\n".join(line for line in lines if line))
+    if not document.get("ok", True):
         raise typer.Exit(1)
 
 
@@ -83,18 +83,3 @@ def filled(
     if not isinstance(model, nn.Module):
         raise TypeError(f"--model must make an nnx model or a linen module, got {type(model).__name__}")
     return interop.linen_variables(model, state_dict, *inputs, dry_run=dry_run, **arguments)
-
-
-def _write(out: Path, variables: Any) -> None:
-    if out.suffix:
-        flat = traverse_util.flatten_dict(variables)
-        interop.write(out, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
-    else:
-        interop.write_orbax(out, variables)
-
-
-def _tell(document: dict[str, Any], target: Path | None, text: str, as_json: bool) -> None:
-    if as_json:
-        show_json({"out": None if target is None else str(target)} | document)
-    else:
-        show(text)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import typer
 from rich.console import Console
+from typer import Option
 
 from jax_tconv import Choice, Op, select_method
 from jax_tconv._call.geometry import window
@@ -16,7 +16,7 @@ from . import figure
 from . import layer_options as given
 from .axes import FORMULA, Explained, explain_axes, last_two
 from .options import Json
-from .output import show, show_json
+from .output import show_json
 from .overlap import Overlap
 from .terminal import shading, wiring
 
@@ -33,21 +33,15 @@ def explain(
     stride: given.Stride = "1",
     padding: given.Padding = "0",
     output_padding: given.OutputPadding = "0",
-    output_size: Annotated[
-        str | None, typer.Option(help="Output size to reach, in place of an output padding.", show_default=False)
-    ] = None,
+    output_size: Annotated[str | None, Option(help="Output size to reach, in place of an output padding.")] = None,
     dilation: given.Dilation = "1",
     groups: given.Groups = 1,
     channels_in: given.ChannelsIn = 64,
     channels_out: given.ChannelsOut = 64,
     batch: given.Batch = 1,
     dims: given.Dims = None,
-    platform: Annotated[
-        str | None, typer.Option(help="cpu, cuda, rocm or tpu; this machine's if left out.", show_default=False)
-    ] = None,
-    draw: Annotated[
-        Path | None, typer.Option(help="Draw into this file: .png, .svg or .pdf.", show_default=False)
-    ] = None,
+    platform: Annotated[str | None, Option(help="cpu, cuda, rocm or tpu; this machine's if left out.")] = None,
+    draw: Annotated[Path | None, Option(help="Draw into this file: .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
     """Explain a layer: its output size, the algorithm that computes it, and whether its kernel makes checkerboards.
@@ -82,7 +76,7 @@ def explain(
     heading = f"Methods on {on}, {channels_in} to {channels_out} channels"
     _show(explained, heading, choices, pair)
     if draw is not None:
-        show(f"\nwrote {draw}")
+        print(f"\nwrote {draw}")
 
 
 def _show(
@@ -90,36 +84,24 @@ def _show(
 ) -> None:
     console = Console(markup=False, highlight=False)
     for one in explained:
-        _show_size(console, one)
-    _heading(console, heading)
+        console.print(f"\nOutput size{one.place}: {one.axis.output_size}", style="bold")
+        print(f"  {FORMULA}")
+        print("      = " + " + ".join(term.numbers for term in one.terms).replace("+ -", "-"))
+        for term in one.terms:
+            print(f"  {term.name:<23} {term.value:>6}   {term.meaning}")
+        print(f"  {'out':<23} {one.axis.output_size:>6}")
+    console.print(f"\n{heading}", style="bold")
     for op, choice in choices.items():
         method, *details = str(choice).removeprefix(op).splitlines()
         console.print(f"  {OPS[op]}{method}\n" + "\n".join(f"  {line}" for line in details))
     for one in explained:
-        _show_overlap(console, one)
+        console.print(f"\nOverlap{one.place}", style="bold")
+        console.print(one.overlap.verdict)
+        start, end = one.overlap.border
+        if start or end:
+            console.print(f"Rows near the border that differ from this: {start} at the start, {end} at the end.")
+        print(f"\nThe tap (0 to {one.axis.kernel_size - 1}) that joins an input row to an output row:")
+        print(wiring(one.axis, one.overlap))
     if pair:
-        _heading(console, "Overlap on the last two axes together: the counts multiply")
-        show(shading(*pair))
-
-
-def _show_size(console: Console, one: Explained) -> None:
-    _heading(console, f"Output size{one.place}: {one.axis.output_size}")
-    show(f"  {FORMULA}")
-    show("      = " + " + ".join(term.numbers for term in one.terms).replace("+ -", "-"))
-    for term in one.terms:
-        show(f"  {term.name:<23} {term.value:>6}   {term.meaning}")
-    show(f"  {'out':<23} {one.axis.output_size:>6}")
-
-
-def _show_overlap(console: Console, one: Explained) -> None:
-    _heading(console, f"Overlap{one.place}")
-    console.print(one.overlap.verdict)
-    start, end = one.overlap.border
-    if start or end:
-        console.print(f"Rows near the border that differ from this: {start} at the start, {end} at the end.")
-    show(f"\nThe tap (0 to {one.axis.kernel_size - 1}) that joins an input row to an output row:")
-    show(wiring(one.axis, one.overlap))
-
-
-def _heading(console: Console, text: str) -> None:
-    console.print(f"\n{text}", style="bold")
+        console.print("\nOverlap on the last two axes together: the counts multiply", style="bold")
+        print(shading(*pair))

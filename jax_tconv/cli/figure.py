@@ -98,16 +98,12 @@ def _pixels(whole: Any, panel: Any, rows: Overlap, columns: Overlap) -> None:
     down, across = view(rows, DRAWN_PIXELS), view(columns, DRAWN_PIXELS)
     counts = np.outer(rows.counts[down], columns.counts[across])
     extent = (across.start - 0.5, across.stop - 0.5, down.stop - 0.5, down.start - 0.5)
-    low, high = _colour_range(rows, columns)
+    pattern = np.outer(rows.pattern, columns.pattern)
+    high = int(pattern.max())
+    # The pattern's counts may be close together and far from the border's: the colours go once more as far below them.
+    low = max(0, 2 * int(pattern.min()) - high) if pattern.min() < high else 0
     image = panel.imshow(counts, cmap="viridis", vmin=low, vmax=high, extent=extent, interpolation="nearest")
     panel.set_title("input pixels that meet in an output pixel, on the last two axes", fontsize=10)
     scale = whole.colorbar(image, ax=panel, extend="min" if low else "neither")
     for numbered in (panel.xaxis, panel.yaxis, scale.ax.yaxis):
         numbered.get_major_locator().set_params(integer=True)
-
-
-def _colour_range(rows: Overlap, columns: Overlap) -> tuple[int, int]:
-    """The range around the pattern's counts, which may be close together and far from the border's."""
-    pattern = np.outer(rows.pattern, columns.pattern)
-    low, high = int(pattern.min()), int(pattern.max())
-    return (max(0, 2 * low - high) if high > low else 0), high

@@ -4,6 +4,7 @@ Only for reading: conversion goes by the types of the model's layers, never by t
 """
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 from jax_tconv.interop._convert.sources import Source
@@ -29,8 +30,7 @@ def guess_layers(sources: Mapping[str, Source]) -> list[Guess]:
         layer, _, last = name.rpartition(".")
         groups.setdefault(layer, {})[last] = source
     guesses = []
-    next_ones = [*groups.values(), {}][1:]
-    for (name, group), following in zip(groups.items(), next_ones, strict=True):
+    for (name, group), (_, following) in itertools.pairwise([*groups.items(), ("", {})]):
         tensors = {last: source.shape for last, source in group.items()}
         kind, evidence = _kind(tensors, _channels(following))
         how = ", ".join(dict.fromkeys(source.how for source in group.values() if source.how))
@@ -58,18 +58,14 @@ def _kind(tensors: Mapping[str, Shape], channels: int | None) -> tuple[str, str]
     if "weight" not in tensors:
         return "arrays of its own", "no weight"
     weight, bias = tensors["weight"], tensors.get("bias")
-    if len(weight) < 3:
-        return _vector_or_matrix(weight, bias)
-    return _convolution(weight, bias, channels)
-
-
-def _vector_or_matrix(weight: Shape, bias: Shape | None) -> tuple[str, str]:
-    if len(weight) == 0 or weight == (1,):
-        return "PReLU", "a weight of one value"
+    if len(weight) > 2:
+        return _convolution(weight, bias, channels)
+    if len(weight) == 2 and bias is None:
+        return "Linear or Embedding", "a weight with two axes and no bias"
     if len(weight) == 2:
-        if bias is None:
-            return "Linear or Embedding", "a weight with two axes and no bias"
         return "Linear", "a weight with two axes, and a bias as long as the first"
+    if weight in ((), (1,)):
+        return "PReLU", "a weight of one value"
     if bias == weight:
         return "LayerNorm, GroupNorm or InstanceNorm", "weight and bias of one size"
     return "RMSNorm or PReLU", "a weight with one axis and no bias"

@@ -11,8 +11,8 @@ from jax_tconv.interop._convert.parametrizations import fold
 from jax_tconv.interop._tables import text_table
 
 from . import options
-from .guess import Guess, guess_layers
-from .output import show, show_json
+from .guess import guess_layers
+from .output import show_json
 
 
 def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
@@ -26,33 +26,20 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
     nbytes = sum(tensor.nbytes for tensor in tensors.values())
     dtypes = Counter(str(tensor.dtype) for tensor in tensors.values())
     if as_json:
-        show_json(
-            {
-                "file": str(file),
-                "bytes": nbytes,
-                "dtypes": dtypes,
-                "tensors": {
-                    name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in tensors.items()
-                },
-                "layers": [dataclasses.asdict(layer) for layer in layers],
-                "notes": hints,
-            }
-        )
+        held = {name: {"shape": tensor.shape, "dtype": str(tensor.dtype)} for name, tensor in tensors.items()}
+        document = {"file": str(file), "bytes": nbytes, "dtypes": dtypes, "tensors": held}
+        show_json(document | {"layers": [dataclasses.asdict(layer) for layer in layers], "notes": hints})
         return
     values = sum(math.prod(tensor.shape) for tensor in tensors.values())
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
-    show(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {decimal(nbytes)}")
-    show(_table(layers))
-    for name, hint in hints.items():
-        show(f"{name}: {hint}")
-    if any(" or " in layer.kind for layer in layers):
-        show("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
-
-
-def _table(layers: list[Guess]) -> str:
+    print(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {decimal(nbytes)}")
     rows = []
     for layer in layers:
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in layer.tensors.items())
         kind = f"{layer.kind} with {layer.parametrization}" if layer.parametrization else layer.kind
         rows.append((layer.name or "(the model itself)", shapes, kind, layer.evidence))
-    return text_table(("layer", "tensors", "probably", "because"), rows)
+    print(text_table(("layer", "tensors", "probably", "because"), rows))
+    for name, hint in hints.items():
+        print(f"{name}: {hint}")
+    if any(" or " in layer.kind for layer in layers):
+        print("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")

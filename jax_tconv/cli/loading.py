@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from .layer_options import ints
+
 
 def call_factory(argument: str, text: str) -> Any:
     """What `package.module:factory` returns when it is called; an nnx one may take `rngs`."""
@@ -66,14 +68,6 @@ def _pairs(texts: list[str], form: str) -> dict[str, str]:
         if "=" not in text:
             raise ValueError(f"{form}; got {text!r}")
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
-
-
-def ints(option: str, text: str) -> tuple[int, ...]:
-    """`1,3,64,64` as a tuple."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{option} must be ints separated by commas, such as 1,3,64,64; got {text!r}") from None
 
 
 def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:

@@ -4,12 +4,12 @@ import sys
 from typing import Annotated
 
 import typer
+from typer import Option
 
 import jax_tconv
 from jax_tconv.interop import StateDictError
 
 from . import bench, convert, explain, inspect, rules, verify
-from .output import show
 
 app = typer.Typer(
     name="jax-tconv",
@@ -25,14 +25,14 @@ for command in (inspect.inspect, convert.convert, verify.verify, explain.explain
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        show(f"jax-tconv {jax_tconv.__version__}")
+        print(f"jax-tconv {jax_tconv.__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+        bool, Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
@@ -42,15 +42,12 @@ def main() -> None:
     """Runs the command. What the user can fix is one line on the error stream, and exit code 1."""
     try:
         app()
+        return
     except StateDictError as error:
-        fail(f"the checkpoint does not fit the model\n{error.report.faults()}")
+        message = f"the checkpoint does not fit the model\n{error.report.faults()}"
     except (ValueError, TypeError, ImportError, OSError) as error:
-        fail(" ".join(str(error).split()))
+        message = " ".join(str(error).split())
     except KeyboardInterrupt:
-        fail("stopped")
-
-
-def fail(message: str) -> None:
-    """Prints the error, and exits."""
+        message = "stopped"
     print(f"jax-tconv: error: {message}", file=sys.stderr)
     sys.exit(1)

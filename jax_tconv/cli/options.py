@@ -3,33 +3,26 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-File = Annotated[
-    Path, typer.Argument(help="A checkpoint: a file of any kind, an index, or a folder.", show_default=False)
-]
-Entry = Annotated[str | None, typer.Option(help="The file's dict of tensors, such as state_dict or model.generator.")]
-Model = Annotated[
-    str, typer.Option("--model", help="What makes the Flax model: package.module:factory.", show_default=False)
-]
+File = Annotated[Path, Argument(help="A checkpoint: a file of any kind, an index, or a folder.")]
+Entry = Annotated[str | None, Option(help="The file's dict of tensors, such as state_dict or model.generator.")]
+Model = Annotated[str, Option("--model", help="What makes the Flax model: package.module:factory.")]
 Renames = Annotated[
-    list[str], typer.Option("--rename", metavar="OLD=NEW", help="Replace a prefix of the tensors' names; repeatable.")
+    list[str], Option("--rename", metavar="OLD=NEW", help="Replace a prefix of the tensors' names; repeatable.")
 ]
 Drops = Annotated[
-    list[str],
-    typer.Option("--drop", metavar="PREFIX", help="Drop tensors whose names begin with this; repeatable."),
+    list[str], Option("--drop", metavar="PREFIX", help="Drop tensors whose names begin with this; repeatable.")
 ]
 Inputs = Annotated[
-    list[str], typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; repeatable.")
+    list[str], Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; repeatable.")
 ]
 Flattens = Annotated[
-    list[str],
-    typer.Option("--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened."),
+    list[str], Option("--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened.")
 ]
 Layouts = Annotated[
-    list[str],
-    typer.Option("--layout", metavar="ARRAY=RULE", help="How an array is laid out: 'const=1 c h w -> 1 h w c'."),
+    list[str], Option("--layout", metavar="ARRAY=RULE", help="How an array is laid out: 'const=1 c h w -> 1 h w c'.")
 ]
-Match = Annotated[str, typer.Option(help="name, or order: pair what no name matches by type, shape and order.")]
-Downcast = Annotated[bool, typer.Option("--downcast", help="Round values that the model's dtypes cannot hold.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
+Match = Annotated[str, Option(help="name, or order: pair what no name matches by type, shape and order.")]
+Downcast = Annotated[bool, Option("--downcast", help="Round values that the model's dtypes cannot hold.")]
+Json = Annotated[bool, Option("--json", help="One JSON document instead of text.")]

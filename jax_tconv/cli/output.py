@@ -1,13 +1,8 @@
-"""What commands print: text that keeps its width, or one JSON document."""
+"""What commands print for a program to read: one JSON document."""
 
 import json
 import math
 from typing import Any
-
-
-def show(text: str) -> None:
-    """Prints text as it is."""
-    print(text)
 
 
 def show_json(document: Any) -> None:

@@ -52,7 +52,13 @@ def overlap(axis: Axis) -> Overlap:
             # Only the input rows that exist.
             rows[max(0, -shift) : max(0, axis.input_size - shift)] += 1
     pattern = tuple(map(len, met))
-    evens = _even_kernels(axis)
+    # Multiples of the stride, if the taps reach every phase.
+    below, above = axis.kernel_size // axis.stride, math.ceil(axis.kernel_size / axis.stride)
+    evens = (
+        tuple(n * axis.stride for n in sorted({below, above} - {0}))
+        if math.gcd(axis.stride, axis.dilation) == 1
+        else ()
+    )
     return Overlap(tuple(counts.tolist()), pattern, evens, _verdict(axis, pattern, evens))
 
 
@@ -73,15 +79,6 @@ def taps(axis: Axis, n_outputs: int) -> np.ndarray:
     for number, row, tap in found:
         grid[number, row] = tap
     return grid
-
-
-def _even_kernels(axis: Axis) -> tuple[int, ...]:
-    """The nearest even sizes below and above: multiples of the stride, if the taps reach every phase."""
-    if math.gcd(axis.stride, axis.dilation) > 1:
-        return ()
-    below = axis.kernel_size // axis.stride * axis.stride
-    above = math.ceil(axis.kernel_size / axis.stride) * axis.stride
-    return tuple(sorted({size for size in (below, above) if size}))
 
 
 def _verdict(axis: Axis, pattern: tuple[int, ...], evens: Sequence[int]) -> str:

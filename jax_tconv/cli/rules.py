@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from typer import Option
 
 from jax_tconv._selection.rules import Rules, cells
 from jax_tconv._selection.select import TABLES
@@ -14,10 +14,8 @@ HEADINGS = ("when", "method", "because", "measured")
 
 
 def rules(
-    platform: Annotated[str, typer.Option(help=f"One of {', '.join(TABLES)}.")] = "cpu",
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="The tables of all platforms, as the docs have them.")
-    ] = False,
+    platform: Annotated[str, Option(help=f"One of {', '.join(TABLES)}.")] = "cpu",
+    markdown: Annotated[bool, Option("--markdown", help="The tables of all platforms, as the docs have them.")] = False,
 ) -> None:
     """Show the rules by which the method of each op is chosen: of each table the first row that holds decides.
 
@@ -30,9 +28,8 @@ def rules(
         raise ValueError(f"--platform must be one of {', '.join(TABLES)}; got {platform!r}")
     console = Console(markup=False, highlight=False)
     for op, rows in TABLES[platform].items():
-        table = Table(title=f"{op} on {platform}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for heading in HEADINGS:
-            table.add_column(heading)
+        title = f"{op} on {platform}"
+        table = Table(*HEADINGS, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for rule in rows:
             table.add_row(*cells(rule))
         console.print(table)

@@ -51,7 +51,14 @@ def shading(rows: Overlap, columns: Overlap) -> str:
     # Twice, since a character is about twice as tall as it is wide.
     picture = ["".join(_shade(count, levels) * 2 for count in row) for row in counts.tolist()]
     down, across = (f"{part.start} to {part.stop - 1}" for part in parts)
-    return "\n".join([f"output rows {down}, columns {across}:", *picture, _legend(counts, levels)])
+    shades: dict[str, list[int]] = {}
+    for count in np.unique(counts).tolist():
+        shades.setdefault(_shade(count, levels), []).append(count)
+    legend = ", ".join(
+        f"{'(blank)' if shade == HOLE else shade * 2} {found[0]}" + (f" to {found[-1]}" if len(found) > 1 else "")
+        for shade, found in shades.items()
+    )
+    return "\n".join([f"output rows {down}, columns {across}:", *picture, f"input pixels: {legend}"])
 
 
 def view(axis: Overlap, most: int) -> slice:
@@ -68,14 +75,3 @@ def _shade(count: int, levels: np.ndarray) -> str:
     rank = int(np.searchsorted(levels, count, side="right")) - 1
     # From the darkest down, so that an even pattern is dark and its border stands out.
     return SHADES[-1 - (len(levels) - 1 - rank) * len(SHADES) // len(levels)]
-
-
-def _legend(counts: np.ndarray, levels: np.ndarray) -> str:
-    shades: dict[str, list[int]] = {}
-    for count in np.unique(counts).tolist():
-        shades.setdefault(_shade(count, levels), []).append(count)
-    parts = [
-        f"{'(blank)' if shade == HOLE else shade * 2} {low}" + (f" to {high}" if high > low else "")
-        for shade, (low, high) in ((shade, (values[0], values[-1])) for shade, values in shades.items())
-    ]
-    return "input pixels: " + ", ".join(parts)

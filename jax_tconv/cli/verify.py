@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from flax import linen as nn
+from typer import Option
 
 from jax_tconv import interop
 from jax_tconv.interop._convert.naming import new_names
@@ -13,18 +14,16 @@ from jax_tconv.interop._verify.parity import channels_last
 from . import options
 from .convert import filled
 from .loading import call_factory, conversion, random_arrays, shapes
-from .output import show, show_json
+from .output import show_json
 
 
 def verify(
     file: options.File,
-    torch_module: Annotated[
-        str, typer.Option("--torch", help="What makes the PyTorch module: package.module:factory.", show_default=False)
-    ],
+    torch_module: Annotated[str, Option("--torch", help="What makes the PyTorch module: package.module:factory.")],
     model: options.Model,
     inputs: Annotated[
         list[str],
-        typer.Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch: 1,3,64,64; repeatable."),
+        Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape in PyTorch: 1,3,64,64; repeatable."),
     ],
     entry: options.Entry = None,
     rename: options.Renames = [],  # noqa: B006 (typer wants the type's own empty value)
@@ -33,7 +32,7 @@ def verify(
     layout: options.Layouts = [],  # noqa: B006
     match: options.Match = "name",
     downcast: options.Downcast = False,
-    tolerance: Annotated[float, typer.Option(help="The largest relative difference that counts as equal.")] = 1e-4,
+    tolerance: Annotated[float, Option(help="The largest relative difference that counts as equal.")] = 1e-4,
     as_json: options.Json = False,
 ) -> None:
     """Load a checkpoint into the PyTorch module and into the Flax model, run both, and compare every layer.
@@ -53,7 +52,13 @@ def verify(
     original = call_factory("--torch", torch_module)
     if not isinstance(original, torch.nn.Module):
         raise TypeError(f"--torch must make a torch.nn.Module, got {type(original).__name__}")
-    _load(original, state_dict)
+    tensors = interop.to_torch(state_dict)
+    # The module's names may lack the prefix of a wrapper.
+    names: Any = new_names(tensors, None, original.state_dict())
+    try:
+        original.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error
     given = random_arrays(shapes(inputs))
     flax_model = call_factory("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
@@ -65,16 +70,6 @@ def verify(
         layers = [dataclasses.asdict(layer) for layer in (*found.layers, *found.outputs)]
         show_json({"ok": found.ok, "verdict": found.verdict, "layers": layers})
     else:
-        show(str(found))
+        print(found)
     if not found.ok:
         raise typer.Exit(1)
-
-
-def _load(module: Any, state_dict: Any) -> None:
-    """Fills the torch module, whose names may lack the prefix of a wrapper."""
-    tensors = interop.to_torch(state_dict)
-    names = new_names(tensors, None, module.state_dict())
-    try:
-        module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error

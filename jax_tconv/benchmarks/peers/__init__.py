@@ -4,8 +4,8 @@ Each file has `contestants()`, a list of `Contestant`. They are imported only wh
 missing stops nobody else.
 """
 
+import functools
 import importlib
-from collections.abc import Callable
 from typing import NoReturn
 
 from .contestant import Contestant, NotApplicable
@@ -29,14 +29,11 @@ def find(names: list[str]) -> list[Contestant]:
         except ImportError as error:
             absent = isinstance(error, ModuleNotFoundError)
             reason = f"not installed; pip install {error.name}" if absent else str(error)
-            found.append(Contestant(name, "torch" if name == "torch" else "jax", _refusal(reason)))
+            found.append(Contestant(name, "torch" if name == "torch" else "jax", functools.partial(_refuse, reason)))
         else:
             found += [c for c in module.contestants() if c.name.split(" ")[0] == name]
     return found
 
 
-def _refusal(reason: str) -> Callable[..., NoReturn]:
-    def prepare(*_: object) -> NoReturn:
-        raise NotApplicable(reason)
-
-    return prepare
+def _refuse(reason: str, *_: object) -> NoReturn:
+    raise NotApplicable(reason)

@@ -2,11 +2,13 @@
 
 import equinox
 import jax
-import numpy as np
 
 from ..layers import Arrays, Layer
-from . import jax_program, stuffed
+from . import jax_program
 from .contestant import Contestant, Prepared
+from .layout import Layout
+
+LAYOUT = Layout("n c ...", "(g o) i ...", reverses=True)
 
 
 def contestants() -> list[Contestant]:
@@ -22,17 +24,4 @@ def _prepare(layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     def function(x: jax.Array, weight: jax.Array) -> jax.Array:
         return jax.vmap(equinox.tree_at(lambda m: m.weight, module, weight))(x)
 
-    def image_to(array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(np.moveaxis(array, -1, 1))
-
-    # Their weight is (out, in // groups, *kernel).
-    weight = np.ascontiguousarray(np.moveaxis(stuffed.kernel_to(layer, arrays.kernel), (-1, -2), (0, 1)))
-    return jax_program.prepare(
-        function,
-        mode,
-        image_to(arrays.x),
-        weight,
-        image_to(arrays.g),
-        restore_image=lambda array: np.moveaxis(array, 1, -1),
-        restore_kernel=lambda array: stuffed.kernel_from(layer, np.moveaxis(array, (0, 1), (-1, -2))),
-    )
+    return jax_program.prepare(function, layer, mode, arrays, LAYOUT)

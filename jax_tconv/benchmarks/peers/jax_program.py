@@ -7,42 +7,26 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..layers import Arrays, Layer
 from .contestant import Prepared
-
-Restore = Callable[[np.ndarray], np.ndarray]
-
-
-def _same(array: np.ndarray) -> np.ndarray:
-    return array
+from .layout import Layout
 
 
-def prepare(
-    function: Callable[[jax.Array, jax.Array], jax.Array],
-    mode: str,
-    x: np.ndarray,
-    kernel: np.ndarray,
-    g: np.ndarray,
-    *,
-    restore_image: Restore = _same,
-    restore_kernel: Restore = _same,
-) -> Prepared:
-    """Compiles `function(x, kernel)`; the `restore` functions bring arrays in its layout to that of `Arrays`."""
+def prepare(function: Callable[..., Any], layer: Layer, mode: str, arrays: Arrays, layout: Layout) -> Prepared:
+    """Compiles `function(x, kernel)`, which takes and returns arrays in that layout."""
 
     def training(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, ...]:
         y, vjp = jax.vjp(function, x, kernel)
         return y, *vjp(g)
 
-    operands = jax.device_put((x, kernel, g) if mode == "training" else (x, kernel))
+    given = layout.from_ours(layer, arrays)
+    operands = jax.device_put(given if mode == "training" else given[:2])
     start = time.perf_counter()
     program = jax.jit(training if mode == "training" else function).lower(*operands).compile()
     seconds = time.perf_counter() - start
 
     def results() -> tuple[np.ndarray, ...]:
-        outputs = program(*operands)
-        if mode == "forward":
-            return (restore_image(np.asarray(outputs)),)
-        y, dx, dkernel = (np.asarray(array) for array in outputs)
-        return restore_image(y), restore_image(dx), restore_kernel(dkernel)
+        return layout.to_ours(layer, *map(np.asarray, jax.tree.leaves(program(*operands))))
 
     memory: Any = program.memory_analysis()
     temporary = total = None
@@ -50,3 +34,9 @@ def prepare(
         temporary = memory.temp_size_in_bytes
         total = temporary + memory.argument_size_in_bytes + memory.output_size_in_bytes
     return Prepared(lambda: jax.block_until_ready(program(*operands)), results, seconds, temporary, total)
+
+
+def stuffed_padding(layer: Layer) -> list[tuple[int, int]]:
+    """What a convolution over the zero-stuffed input, reversed kernel and all, adds to both ends of that input."""
+    fields = (layer.kernel, layer.padding, layer.output_padding, layer.dilation)
+    return [(d * (k - 1) - p, d * (k - 1) - p + op) for k, p, op, d in zip(*fields, strict=True)]

@@ -5,8 +5,12 @@ import functools
 import jax
 
 from ..layers import Arrays, Layer
-from . import jax_program, stuffed
+from . import jax_program
 from .contestant import Contestant, Prepared
+from .layout import Layout
+
+# Groups stand beside each other on the output channels.
+LAYOUT = Layout(kernel="... i (g o)", reverses=True)
 
 
 def contestants() -> list[Contestant]:
@@ -19,18 +23,10 @@ def _prepare(layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     function = functools.partial(
         jax.lax.conv_general_dilated,
         window_strides=(1,) * layer.ndim,
-        padding=stuffed.padding(layer),
+        padding=jax_program.stuffed_padding(layer),
         lhs_dilation=layer.stride,
         rhs_dilation=layer.dilation,
         dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         feature_group_count=layer.groups,
     )
-    kernel = stuffed.kernel_to(layer, arrays.kernel)
-    return jax_program.prepare(
-        function,
-        mode,
-        arrays.x,
-        kernel,
-        arrays.g,
-        restore_kernel=lambda array: stuffed.kernel_from(layer, array),
-    )
+    return jax_program.prepare(function, layer, mode, arrays, LAYOUT)

@@ -8,6 +8,7 @@ from jax_tconv import Method, Op, conv_transpose, select_method
 from ..layers import Arrays, Layer
 from . import jax_program
 from .contestant import Contestant, NotApplicable, Prepared
+from .layout import Layout
 
 # What the command line calls method=None.
 CHOSEN = "None"
@@ -22,15 +23,15 @@ def contestants(methods: list[str]) -> list[Contestant]:
 
 def chosen(layer: Layer, mode: str) -> dict[str, str]:
     """The method chosen for each op that the mode computes."""
-    shapes = ((layer.batch, *layer.input, layer.c_in), (*layer.kernel, layer.c_in, layer.c_out // layer.groups))
+    x, kernel, _ = layer.shapes
     ops = get_args(Op) if mode == "training" else ("forward",)
-    return {op: select_method(*shapes, **layer.arguments, op=op).method for op in ops}
+    return {op: select_method(x, kernel, **layer.arguments, op=op).method for op in ops}
 
 
 def _prepare(name: str, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     method: Any = None if name == CHOSEN else name
     function = functools.partial(conv_transpose, **layer.arguments, method=method)
     try:
-        return jax_program.prepare(function, mode, *arrays)
+        return jax_program.prepare(function, layer, mode, arrays, Layout())
     except NotImplementedError as error:
         raise NotApplicable(str(error)) from error

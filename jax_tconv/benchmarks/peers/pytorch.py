@@ -1,28 +1,23 @@
 """PyTorch, in both of its layouts; also the judge of everybody's values."""
 
 import functools
-from typing import Any
 
 import numpy as np
 import torch
 
 from ..layers import Arrays, Layer
 from .contestant import Contestant, NotApplicable, Prepared
+from .layout import Layout
 
-FUNCTIONS = {
-    1: torch.nn.functional.conv_transpose1d,
-    2: torch.nn.functional.conv_transpose2d,
-    3: torch.nn.functional.conv_transpose3d,
-}
+LAYOUT = Layout("n c ...", "(g i) o ...")
+
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def contestants() -> list[Contestant]:
     """One for each layout."""
-    return [
-        Contestant("torch NCHW", "torch", functools.partial(_prepare, False)),
-        Contestant("torch NHWC", "torch", functools.partial(_prepare, True)),
-    ]
+    names = {"torch NCHW": False, "torch NHWC": True}
+    return [Contestant(name, "torch", functools.partial(_prepare, last)) for name, last in names.items()]
 
 
 def reference(layer: Layer, mode: str, arrays: Arrays) -> tuple[np.ndarray, ...]:
@@ -33,22 +28,18 @@ def reference(layer: Layer, mode: str, arrays: Arrays) -> tuple[np.ndarray, ...]
 def _prepare(channels_last: bool, layer: Layer, mode: str, arrays: Arrays) -> Prepared:
     if channels_last and layer.ndim not in CHANNELS_LAST:
         raise NotApplicable("torch has no channels-last layout for one spatial axis")
-    layout = CHANNELS_LAST[layer.ndim] if channels_last else torch.contiguous_format
-    return _program(layer, mode, arrays, "cuda" if torch.cuda.is_available() else "cpu", layout)
+    memory_format = CHANNELS_LAST[layer.ndim] if channels_last else torch.contiguous_format
+    return _program(layer, mode, arrays, "cuda" if torch.cuda.is_available() else "cpu", memory_format)
 
 
-def _program(layer: Layer, mode: str, arrays: Arrays, device: str, layout: torch.memory_format) -> Prepared:
-    if layer.ndim not in FUNCTIONS:
+def _program(layer: Layer, mode: str, arrays: Arrays, device: str, memory_format: torch.memory_format) -> Prepared:
+    if layer.ndim > 3:
         raise NotApplicable("torch has one to three spatial axes")
-    function: Any = functools.partial(FUNCTIONS[layer.ndim], **layer.arguments)
+    function = functools.partial(getattr(torch.nn.functional, f"conv_transpose{layer.ndim}d"), **layer.arguments)
     training = mode == "training"
     x, weight, g = (
-        torch.from_numpy(np.ascontiguousarray(array)).to(device).contiguous(memory_format=layout)
-        for array in (
-            np.moveaxis(arrays.x, -1, 1),
-            np.moveaxis(arrays.kernel, (-2, -1), (0, 1)),
-            np.moveaxis(arrays.g, -1, 1),
-        )
+        torch.from_numpy(array).to(device).contiguous(memory_format=memory_format)
+        for array in LAYOUT.from_ours(layer, arrays)
     )
     x.requires_grad_(training)
     weight.requires_grad_(training)
@@ -66,10 +57,6 @@ def _program(layer: Layer, mode: str, arrays: Arrays, device: str, layout: torch
             torch.cuda.synchronize()
 
     def results() -> tuple[np.ndarray, ...]:
-        y, *gradients = (tensor.detach().cpu().numpy() for tensor in run())
-        image = np.moveaxis(y, 1, -1)
-        if not training:
-            return (image,)
-        return image, np.moveaxis(gradients[0], 1, -1), np.moveaxis(gradients[1], (0, 1), (-2, -1))
+        return LAYOUT.to_ours(layer, *(tensor.detach().cpu().numpy() for tensor in run()))
 
     return Prepared(call, results)
