@@ -33,8 +33,14 @@ def pytest_configure(config):
 
 @pytest.fixture
 def float64():
-    """Runs the test with JAX's 64-bit types."""
+    """Runs the test with JAX's 64-bit types, and has LLVM make machine code quickly rather than make it fast.
+
+    What is judged to 1e-12 is the program. The tests of rounding, of dtypes and against torch go over the same methods
+    and cases in float32, with the machine code that users get.
+    """
     import jax
 
+    jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(True):
         yield
+    jax.config.update("jax_disable_most_optimizations", False)
