@@ -4,15 +4,13 @@ The op is here; the Flax layers are `jax_tconv.linen.ConvTranspose` and `jax_tco
 checkpoints go in and out through `jax_tconv.interop`. Import those modules to use them.
 """
 
-from jax_tconv._call.arguments import Method as Method
-from jax_tconv._call.call import Op as Op
-from jax_tconv._call.geometry import output_shape as output_shape
-from jax_tconv._op.functional import conv_transpose as conv_transpose
-from jax_tconv._op.matrix import transposed_conv_matrix as transposed_conv_matrix
-from jax_tconv._op.remat import conv_transpose_saveable as conv_transpose_saveable
-from jax_tconv._selection.select import Choice as Choice
-from jax_tconv._selection.select import Platform as Platform
-from jax_tconv._selection.select import select_method as select_method
+from jax_tconv._call.arguments import Method
+from jax_tconv._call.call import Op
+from jax_tconv._call.geometry import output_shape
+from jax_tconv._op.functional import conv_transpose
+from jax_tconv._op.matrix import transposed_conv_matrix
+from jax_tconv._op.remat import conv_transpose_saveable
+from jax_tconv._selection.select import Choice, Platform, select_method
 
 __version__ = "0.1.0"
 
