@@ -1,6 +1,5 @@
 """The tables of rules: each row is reached, the reason it gives is true of what it decides, and the docs show it."""
 
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from jax_tconv import conv_transpose, select_method
 from jax_tconv._call.call import OPS
 from jax_tconv._selection.select import TABLES
+from jax_tconv.benchmarks import layers
 from jax_tconv.cli import rules
 from tests.cases import CASES
 from tests.programs import operations
@@ -54,15 +54,8 @@ ON_A_CPU = {
 REACHED = [(op, reason, layer) for op, layers in ON_A_CPU.items() for reason, layer in layers.items()]
 
 
-def published():
-    layers = json.loads((ROOT / "jax_tconv/benchmarks/layers.json").read_text())["layers"]
-    names = ("stride", "padding", "output_padding", "dilation", "groups")
-    for layer in layers:
-        kernel = (*layer["kernel_size"], layer["in_channels"], layer["out_channels"] // layer["groups"])
-        yield (layer["batch"], *layer["input_size"], layer["in_channels"]), kernel, {n: layer[n] for n in names}
-
-
-LAYERS = [*published(), *((*(v.shape for v in case.draw()), case.arguments) for case in CASES)]
+LAYERS = [(*layer.shapes[:2], layer.arguments) for layer in layers.load()]
+LAYERS += [(*(v.shape for v in case.draw()), case.arguments) for case in CASES]
 
 
 @pytest.mark.parametrize(("op", "reason", "layer"), REACHED)
