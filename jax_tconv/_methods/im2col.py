@@ -61,12 +61,12 @@ def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums)
 
 def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """Undilated, so that block `m` is the output's rows from `m * stride` on, and chunks of blocks are chunks of it."""
-    axes, first, weights = phases(geometry), geometry.axes[0], polyphase.block_matrix(kernel, geometry)
+    first, weights = geometry.axes[0], polyphase.block_matrix(kernel, geometry)
     # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
     skipped, cut = divmod(first.padding_low, first.stride)
     more = 1 if cut else 0
     count = -(-first.output_size // first.stride)
-    overhang = (axes[0].taps - 1 - skipped, count + skipped + more - first.input_size)
+    overhang = (phases(geometry)[0].around - skipped, count + skipped + more - first.input_size)
 
     def compute(start: Any, rows: int) -> jax.Array:
         blocks = sums.product(block_patches(x, start + skipped, rows + more, geometry, overhang), weights)
@@ -85,10 +85,9 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
 def _by_dilated_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """All blocks first: with dilation the phases of one block lie apart in the output."""
     first, weights = phases(geometry)[0], polyphase.block_matrix(kernel, geometry)
-    around = (first.taps - 1) * first.dilation
 
     def compute(start: Any, rows: int) -> jax.Array:
-        return sums.product(block_patches(x, start, rows, geometry, (around, around)), weights)
+        return sums.product(block_patches(x, start, rows, geometry, (first.around, first.around)), weights)
 
     blocks = write_rows(first.blocks, _block_rows(first.blocks, x, weights, geometry), compute)
     return polyphase.place(_phases_apart(blocks, geometry), geometry)

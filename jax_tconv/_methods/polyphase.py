@@ -41,6 +41,11 @@ class Phases:
     blocks: int
     step: int
 
+    @property
+    def around(self) -> int:
+        """How many input rows a block meets besides the one of its own number, all of them before it."""
+        return (self.taps - 1) * self.dilation
+
 
 def phases_of(axis: Axis) -> Phases:
     """The phases on one spatial axis."""
@@ -81,19 +86,18 @@ def block_matrix(kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 def block_patches(x: jax.Array, start: Any, rows: int, geometry: Geometry, overhang: tuple[int, int]) -> jax.Array:
     """`(batch, rows, *blocks[1:], *taps * in)`: what these blocks meet; `overhang` as in `padded_rows`."""
-    axes = phases(geometry)
-    around = [(axis.taps - 1) * axis.dilation for axis in axes]
-    near = padded_rows(x, start - around[0], rows + around[0], overhang, [(far, far) for far in around[1:]])
-    # Tap j of block m meets input row m - j * d.
-    met = [
-        rows_at(
-            near,
-            [far - j * axis.dilation for j, far, axis in zip(tap, around, axes, strict=True)],
-            (rows, *(axis.blocks for axis in axes[1:])),
-        )
-        for tap in np.ndindex(*(axis.taps for axis in axes))
-    ]
+    first, *rest = axes = phases(geometry)
+    pads = [(axis.around, axis.around) for axis in rest]
+    near = padded_rows(x, start - first.around, rows + first.around, overhang, pads)
+    sizes = (rows, *(axis.blocks for axis in rest))
+    met = [rows_met_by_blocks(near, tap, sizes, axes) for tap in np.ndindex(*(axis.taps for axis in axes))]
     return lax.concatenate(met, geometry.ndim + 1)
+
+
+def rows_met_by_blocks(near: jax.Array, tap: Sequence[Any], sizes: Sequence[int], axes: Sequence[Phases]) -> jax.Array:
+    """What so many blocks of each axis meet with this tap; `near` begins `around` rows before the first block."""
+    # Tap j of block m meets input row m - j * d.
+    return rows_at(near, [axis.around - j * axis.dilation for j, axis in zip(tap, axes, strict=True)], sizes)
 
 
 def depth_to_space(blocks: jax.Array, n_axes: int) -> jax.Array:

@@ -37,7 +37,7 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
         lax.rev(kernel_by_output_channel(filters, groups), tuple(range(n))),
         ("N*C", "*IO", "N*C"),
         window_strides=(1,) * n,
-        padding=[((axis.taps - 1) * axis.dilation,) * 2 for axis in axes],
+        padding=[(axis.around, axis.around) for axis in axes],
         rhs_dilation=[axis.dilation for axis in axes],
         feature_group_count=groups,
     )
@@ -54,7 +54,7 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
     weights = block_matrix(kernel, geometry).T
 
     def compute(start: Any, rows: int) -> jax.Array:
-        blocks = _blocks(g, start, rows + (axes[0].taps - 1) * axes[0].dilation, geometry)
+        blocks = _blocks(g, start, rows + axes[0].around, geometry)
         columns = sums.product(blocks, weights)
         columns = columns.reshape(*blocks.shape[:-1], *taps, c_in)
         here = (rows, *geometry.input_size[1:])
@@ -75,7 +75,7 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
 def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient: what each block meets in the input, with the block."""
     axes, n = phases(geometry), geometry.ndim
-    around = (axes[0].taps - 1) * axes[0].dilation
+    around = axes[0].around
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near = block_patches(x, start, rows, geometry, (around, around + beyond))

@@ -18,9 +18,9 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.polyphase import phases, place, split_taps
+from jax_tconv._methods.polyphase import phases, place, rows_met_by_blocks, split_taps
 from jax_tconv._methods.products import Sums, channels_by_group, channels_together, kernel_by_group, over_groups
-from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows
+from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows
 
 # Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
 # matrix products, of which it would hold the operands all at once.
@@ -45,16 +45,15 @@ def variant(op: Op, call: Call) -> str:
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
     n, axes = geometry.ndim, phases(geometry)
-    reach = [(axis.taps - 1) * axis.dilation for axis in axes]
-    padded = jnp.pad(channels_by_group(x, geometry.groups), [(0, 0), *((r, r) for r in reach), (0, 0), (0, 0)])
+    pads = [(0, 0), *((axis.around, axis.around) for axis in axes), (0, 0), (0, 0)]
+    padded = jnp.pad(channels_by_group(x, geometry.groups), pads)
     weights = split_taps(kernel, geometry)
     weights = weights.transpose(*range(0, 2 * n, 2), *range(1, 2 * n, 2), 2 * n, 2 * n + 1)
     weights = kernel_by_group(weights, geometry.groups)
     rows, phase = "abcdefgh"[:n], "ijklmnop"[:n]
 
     def term(tap: Sequence[Any]) -> jax.Array:
-        starts = [r - j * axis.dilation for j, r, axis in zip(tap, reach, axes, strict=True)]
-        shifted = rows_at(padded, starts, [axis.blocks for axis in axes])
+        shifted = rows_met_by_blocks(padded, tap, [axis.blocks for axis in axes], axes)
         return _product(f"N{rows}GI,{phase}GIO->N{rows}{phase}GO", shifted, weights[tuple(tap)], sums)
 
     form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry))
