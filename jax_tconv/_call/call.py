@@ -48,7 +48,8 @@ class Call:
     """One transposed convolution, or one of its adjoints, as ints; `c_in` and `c_out` count all groups' channels.
 
     `batch_shape` has the sizes of the caller's batch axes, symbolic or None where they are not known; `channel_axis`
-    says where the caller has the channels; `several_devices`, whether the compiler will split the call over some.
+    says where the caller has the channels; `several_devices`, whether the compiler will split the call over some;
+    `whole`, whether the methods take the image whole. `dtype` is the operands', `result_dtype` the result's.
     """
 
     geometry: Geometry
@@ -57,17 +58,18 @@ class Call:
     batch_shape: tuple[Any, ...]
     channel_axis: int = -1
     several_devices: bool = False
+    whole: bool = False
+    dtype: str = "float32"
+    result_dtype: str = "float32"
 
     @classmethod
-    def of(
-        cls, op: Op, a: Sequence[Any], b: Sequence[Any], geometry: Geometry, several_devices: bool = False
-    ) -> "Call":
+    def of(cls, op: Op, a: Sequence[Any], b: Sequence[Any], geometry: Geometry, **rest: Any) -> "Call":
         """The call in which `op` has operands of these shapes, in the canonical layout."""
         shapes = dict(zip(OPERANDS[op], (a, b), strict=True))
         c_in = shapes["x"][-1] if "x" in shapes else shapes["w"][-2]
         c_out = shapes["y"][-1] if "y" in shapes else shapes["w"][-1] * geometry.groups
         # The batch leads each operand but the kernel, which is never the first.
-        return cls(geometry, c_in, c_out, (a[0],), several_devices=several_devices)
+        return cls(geometry, c_in, c_out, (a[0],), **rest)
 
     def shape(self, role: Role) -> tuple[Any, ...]:
         """The shape of an array in the canonical layout."""

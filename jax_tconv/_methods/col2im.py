@@ -74,9 +74,9 @@ def _slices(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
             if meetings
         }
 
-    return polyphase.by_residue(
-        x, geometry, chunk_rows(geometry, x.shape[0], out, jnp.dtype(sums.dtype).itemsize), parts
-    )
+    itemsize = jnp.dtype(sums.dtype).itemsize
+    rows = reach(geometry.axes[0]).count if sums.whole else chunk_rows(geometry, x.shape[0], out, itemsize)
+    return polyphase.by_residue(x, geometry, rows, parts)
 
 
 def chunk_rows(geometry: Geometry, batch: Any, c_out: int, itemsize: int) -> int:
@@ -110,7 +110,7 @@ def _apart(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> j
 
     n_rows, itemsize = geometry.input_size[0], jnp.dtype(sums.dtype).itemsize
     sizes = (geometry.groups, x.shape[0], *geometry.input_size, *geometry.kernel_size, c_out)
-    rows = rows_per_chunk(n_rows, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_APART_MEGABYTES)
+    rows = sums.rows_per_chunk(n_rows, sizes, itemsize, CHUNK_MEGABYTES, whole=WHOLE_APART_MEGABYTES)
     y = write_rows(n_rows, rows, compute, geometry.stride[0])
     below = (0, geometry.output_size[0] - y.shape[1], 0)
     return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), below] + [(0, 0, 0)] * geometry.ndim)
@@ -149,25 +149,24 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
     def compute(start: Any, rows: int) -> jax.Array:
         return sums.product(_patches(g, start, rows, geometry), weights)
 
-    return write_rows(geometry.input_size[0], _patch_rows(g, geometry), compute)
+    return write_rows(geometry.input_size[0], _patch_rows(g, geometry, sums), compute)
 
 
 @over_groups("kernel_gradient")
-def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums, whole: bool = False) -> jax.Array:
-    """The kernel gradient; as a single product where asked for the `whole`."""
+def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The kernel gradient."""
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         pixels = padded_rows(x, start, rows, (0, beyond))
         return sums.gram(pixels, _patches(g, start, rows, geometry, beyond))
 
-    n_rows = geometry.input_size[0]
-    total = sum_rows(n_rows, n_rows if whole else _patch_rows(g, geometry), compute)
+    total = sum_rows(geometry.input_size[0], _patch_rows(g, geometry, sums), compute)
     return jnp.moveaxis(total.reshape(x.shape[-1], *geometry.kernel_size, g.shape[-1]), 0, -2)
 
 
-def _patch_rows(g: jax.Array, geometry: Geometry) -> int:
+def _patch_rows(g: jax.Array, geometry: Geometry, sums: Sums) -> int:
     sizes = (geometry.groups, g.shape[0], *geometry.input_size, *geometry.kernel_size, g.shape[-1])
-    return rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
+    return sums.rows_per_chunk(geometry.input_size[0], sizes, g.dtype.itemsize, PATCH_MEGABYTES)
 
 
 def _patches(g: jax.Array, start: Any, rows: int, geometry: Geometry, beyond: int = 0) -> jax.Array:

@@ -20,7 +20,7 @@ from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods import polyphase
 from jax_tconv._methods.polyphase import Residue, block_patches, phases, reach
 from jax_tconv._methods.products import Sums, over_groups
-from jax_tconv._methods.rows import rows_at, rows_per_chunk, write_rows
+from jax_tconv._methods.rows import rows_at, write_rows
 
 # The program holds a slice for each tap and a product for each residue.
 MAX_TERMS = 100
@@ -56,7 +56,8 @@ def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums)
 
     counts = [reach(axis).count for axis in geometry.axes]
     sizes = (geometry.groups, x.shape[0], *counts, *geometry.kernel_size, kernel.shape[-2])
-    return polyphase.by_residue(x, geometry, rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES), parts)
+    rows = sums.rows_per_chunk(counts[0], sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+    return polyphase.by_residue(x, geometry, rows, parts)
 
 
 def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
@@ -78,7 +79,7 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
         here = (-cut, rows * first.stride + cut - y.shape[1], 0)
         return lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), here, *edges, (0, 0, 0)])
 
-    y = write_rows(count, _block_rows(count, x, weights, geometry), compute, first.stride)
+    y = write_rows(count, _block_rows(count, x, weights, geometry, sums), compute, first.stride)
     return lax.slice_in_dim(y, 0, first.output_size, axis=1)
 
 
@@ -89,14 +90,14 @@ def _by_dilated_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums:
     def compute(start: Any, rows: int) -> jax.Array:
         return sums.product(block_patches(x, start, rows, geometry, (first.around, first.around)), weights)
 
-    blocks = write_rows(first.blocks, _block_rows(first.blocks, x, weights, geometry), compute)
+    blocks = write_rows(first.blocks, _block_rows(first.blocks, x, weights, geometry, sums), compute)
     return polyphase.place(_phases_apart(blocks, geometry), geometry)
 
 
-def _block_rows(count: int, x: jax.Array, weights: jax.Array, geometry: Geometry) -> int:
+def _block_rows(count: int, x: jax.Array, weights: jax.Array, geometry: Geometry, sums: Sums) -> int:
     """How many of `count` rows of blocks are taken at a time."""
     sizes = (geometry.groups, x.shape[0], count, *(axis.blocks for axis in phases(geometry)[1:]), sum(weights.shape))
-    return rows_per_chunk(count, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+    return sums.rows_per_chunk(count, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
 
 
 def _phases_apart(blocks: jax.Array, geometry: Geometry) -> jax.Array:

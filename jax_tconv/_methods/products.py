@@ -17,15 +17,24 @@ from jax.typing import DTypeLike
 
 from jax_tconv._call.call import OPERANDS, RESULT, Op, grouped_axis
 from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods.rows import rows_per_chunk
 
 Form = Callable[..., jax.Array]
 
 
 class Sums(NamedTuple):
-    """How products are summed: the `precision` of the products, as lax has it, and the dtype of sums and results."""
+    """How products are summed: the `precision` of the products, as lax has it, and the dtype of sums and results.
+
+    `whole`: the image is taken whole, and not a few rows at a time as suits a CPU's cache (`rows.py`).
+    """
 
     precision: Any
     dtype: DTypeLike
+    whole: bool = False
+
+    def rows_per_chunk(self, n_rows: int, *rest: Any, **options: Any) -> int:
+        """How many rows to take at a time; arguments as for the function of that name."""
+        return n_rows if self.whole else rows_per_chunk(n_rows, *rest, **options)
 
     def product(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The last axis of `a` against the first of the matrix `b`."""

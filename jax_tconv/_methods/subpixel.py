@@ -19,7 +19,7 @@ from jax import lax
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.polyphase import block_matrix, block_patches, join_taps, phases, place
 from jax_tconv._methods.products import Sums, kernel_by_output_channel, over_groups
-from jax_tconv._methods.rows import padded_rows, rows_at, rows_per_chunk, sum_rows, write_rows
+from jax_tconv._methods.rows import padded_rows, rows_at, sum_rows, write_rows
 
 CHUNK_MEGABYTES = 4
 
@@ -68,7 +68,7 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
 
     n_rows = geometry.input_size[0]
     sizes = (geometry.groups, g.shape[0], *geometry.input_size, sum(weights.shape))
-    return write_rows(n_rows, rows_per_chunk(n_rows, sizes, g.dtype.itemsize, CHUNK_MEGABYTES), compute)
+    return write_rows(n_rows, sums.rows_per_chunk(n_rows, sizes, g.dtype.itemsize, CHUNK_MEGABYTES), compute)
 
 
 @over_groups("kernel_gradient")
@@ -83,7 +83,8 @@ def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) 
 
     counts, taps, phase = ([getattr(axis, name) for axis in axes] for name in ("blocks", "taps", "count"))
     held = math.prod(taps) * x.shape[-1] + math.prod(phase) * g.shape[-1]
-    rows = rows_per_chunk(counts[0], (geometry.groups, g.shape[0], *counts, held), g.dtype.itemsize, CHUNK_MEGABYTES)
+    sizes = (geometry.groups, g.shape[0], *counts, held)
+    rows = sums.rows_per_chunk(counts[0], sizes, g.dtype.itemsize, CHUNK_MEGABYTES)
     total = sum_rows(counts[0], rows, compute).reshape(*taps, x.shape[-1], *phase, g.shape[-1])
     # (*taps, in, *phase, out) to (taps, phase, ..., in, out).
     pairs = (a for axis in range(n) for a in (axis, n + 1 + axis))

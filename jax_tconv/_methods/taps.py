@@ -3,7 +3,8 @@
 The forward op sums over the taps of a phase, for all phases at once, and interleaves them (`polyphase.py`); padding the
 input first makes its terms plain slices. The input gradient sums, and the kernel gradient lists, products with every
 `stride`-th row of the padded output cotangent, from the tap's own row on. Where each group has one channel the products
-are multiplications, which XLA fuses.
+are multiplications, which XLA fuses. Where the image is taken whole and has fewer pixels than channels, the products of
+all taps are one batched product: it reads and writes the kernel, by far the largest array, as it is stored.
 """
 
 import functools
@@ -18,32 +19,40 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.polyphase import phases, place, rows_met_by_blocks, split_taps
+from jax_tconv._methods.polyphase import by_residue, phases, place, reach, residues, rows_met_by_blocks, split_taps
 from jax_tconv._methods.products import Sums, channels_by_group, channels_together, kernel_by_group, over_groups
-from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_met, rows_per_chunk, sum_rows
+from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, sum_rows
 
-# Up to so many terms stand in the program one by one, more become a loop: multiplications, which XLA then fuses, and
-# matrix products, of which it would hold the operands all at once.
-MAX_UNROLLED_FUSED = 64
-MAX_UNROLLED = 4
+# Up to so many terms stand in the program one by one, more become a loop: all terms of a whole image and all
+# multiplications, which XLA then fuses, and matrix products, of which it would hold the operands all at once on a CPU.
+MAX_UNROLLED = 64
+MAX_UNROLLED_PRODUCTS = 4
 CHUNK_MEGABYTES = 8
 # XLA holds the products of each tap.
 DEPTHWISE_MEGABYTES = 1
 
 
 def variant(op: Op, call: Call) -> str:
-    """`products` or, of one channel per group, `multiplications`; one after the other, or in a `loop` over the taps."""
+    """`products` or, of one channel per group, `multiplications`; one after the other, in a loop over the taps, or one
+    batched product.
+    """
     counts = [axis.taps for axis in phases(call.geometry)] if op == "forward" else call.geometry.kernel_size
     groups = call.geometry.groups
     # Ungrouped, the kernel gradient of one channel is a product.
     depthwise = call.c_in == call.c_out == groups and not (op == "kernel_gradient" and groups == 1)
+    pixels = call.known_batch * math.prod(call.geometry.input_size)
+    if call.whole and pixels < min(call.group_in, call.group_out) and call.taps <= MAX_UNROLLED:
+        return "one batched product"
     # Side by side, XLA would hold the operands of every tap's product at once; the kernel gradient's are the largest.
-    most = MAX_UNROLLED_FUSED if depthwise else 0 if op == "kernel_gradient" else MAX_UNROLLED
+    most = MAX_UNROLLED if depthwise or call.whole else 0 if op == "kernel_gradient" else MAX_UNROLLED_PRODUCTS
     return ("multiplications" if depthwise else "products") + (" in a loop" if math.prod(counts) > most else "")
 
 
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
+    form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry, whole=sums.whole))
+    if form == "one batched product":
+        return _batched_forward(x, kernel, geometry, sums)
     n, axes = geometry.ndim, phases(geometry)
     pads = [(0, 0), *((axis.around, axis.around) for axis in axes), (0, 0), (0, 0)]
     padded = jnp.pad(channels_by_group(x, geometry.groups), pads)
@@ -56,12 +65,14 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
         shifted = rows_met_by_blocks(padded, tap, [axis.blocks for axis in axes], axes)
         return _product(f"N{rows}GI,{phase}GIO->N{rows}{phase}GO", shifted, weights[tuple(tap)], sums)
 
-    form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry))
     return place(channels_together(_sum([axis.taps for axis in axes], term, form)), geometry)
 
 
 def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The strided convolution."""
+    form = variant("input_gradient", Call.of("input_gradient", g.shape, kernel.shape, geometry, whole=sums.whole))
+    if form == "one batched product":
+        return _batched_input_gradient(g, kernel, geometry, sums)
     padded = channels_by_group(cotangent_rows(g, 0, geometry.input_size[0], geometry), geometry.groups)
     weights, rows = kernel_by_group(kernel, geometry.groups), "abcdefgh"[: geometry.ndim]
 
@@ -69,27 +80,31 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
         met = rows_met(padded, tap, geometry.input_size, geometry)
         return _product(f"N{rows}GO,GIO->N{rows}GI", met, weights[tuple(tap)], sums)
 
-    form = variant("input_gradient", Call.of("input_gradient", g.shape, kernel.shape, geometry))
     return channels_together(_sum(geometry.kernel_size, term, form))
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient."""
-    form = variant("kernel_gradient", Call.of("kernel_gradient", x.shape, g.shape, geometry))
-    if form == "products in a loop":
-        return _products(x, g, geometry, sums)
-    return _multiplications(x, g, geometry, sums, in_a_loop=form.endswith("loop"))
+    form = variant("kernel_gradient", Call.of("kernel_gradient", x.shape, g.shape, geometry, whole=sums.whole))
+    if form == "one batched product":
+        return _batched_kernel_gradient(x, g, geometry, sums)
+    compute = _multiplications if form.startswith("multiplications") else _products
+    return compute(x, g, geometry, sums, in_a_loop=form.endswith("loop"))
 
 
 @over_groups("kernel_gradient")
-def _products(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+def _products(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums, in_a_loop: bool) -> jax.Array:
     n_rows, taps = geometry.input_size[0], math.prod(geometry.kernel_size)
     sizes = (geometry.groups, x.shape[0], math.prod(geometry.input_size) * x.shape[-1] + math.prod(g.shape[1:]))
-    rows = rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
+    rows = sums.rows_per_chunk(n_rows, sizes, x.dtype.itemsize, CHUNK_MEGABYTES)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
         pixels = padded_rows(x, start, rows, (0, beyond))
+        if not in_a_loop:
+            return jnp.stack(
+                [sums.gram(pixels, rows_met(near, tap, sizes, geometry)) for tap in np.ndindex(*geometry.kernel_size)]
+            )
         # Turned over once, here: a product that has to do so does it for every tap.
         turned = lax.optimization_barrier(pixels.reshape(math.prod(pixels.shape[:-1]), pixels.shape[-1]).T)
 
@@ -105,7 +120,7 @@ def _products(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax
 
 def _multiplications(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums, in_a_loop: bool) -> jax.Array:
     n_rows, taps, axes = geometry.input_size[0], math.prod(geometry.kernel_size), tuple(range(x.ndim - 1))
-    rows = rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
+    rows = sums.rows_per_chunk(n_rows, x.shape, x.dtype.itemsize, DEPTHWISE_MEGABYTES)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near, sizes = cotangent_rows(g, start, rows, geometry, beyond), (rows, *geometry.input_size[1:])
@@ -117,6 +132,50 @@ def _multiplications(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums,
         return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
 
     return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
+
+
+@over_groups("forward")
+def _batched_forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    taps = list(np.ndindex(*geometry.kernel_size))
+    weights = kernel.reshape(len(taps), *kernel.shape[-2:])
+
+    def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[tuple[int, ...], jax.Array]:
+        products = sums.einsum("tpI,tIO->tpO", _flat_for_each(len(taps), near), weights)
+        products = dict(zip(taps, products.reshape(len(taps), *near.shape[:-1], products.shape[-1]), strict=True))
+        return {
+            residue: functools.reduce(lax.add, [rows_at(products[tap], starts, counts) for tap, starts in meetings])
+            for residue, meetings in residues(geometry)
+            if meetings
+        }
+
+    return by_residue(x, geometry, reach(geometry.axes[0]).count, parts)
+
+
+@over_groups("input_gradient")
+def _batched_input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    met = _rows_met_by_taps(g, geometry)
+    x = sums.einsum("tpO,tIO->pI", met, kernel.reshape(met.shape[0], *kernel.shape[-2:]))
+    return x.reshape(g.shape[0], *geometry.input_size, x.shape[-1])
+
+
+@over_groups("kernel_gradient")
+def _batched_kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    met = _rows_met_by_taps(g, geometry)
+    gradient = sums.einsum("tpI,tpO->tIO", _flat_for_each(met.shape[0], x), met)
+    return gradient.reshape(*geometry.kernel_size, *gradient.shape[1:])
+
+
+def _rows_met_by_taps(g: jax.Array, geometry: Geometry) -> jax.Array:
+    """`(taps, pixels, out)`: what the input pixels meet with each tap."""
+    near = cotangent_rows(g, 0, geometry.input_size[0], geometry)
+    met = jnp.stack([rows_met(near, tap, geometry.input_size, geometry) for tap in np.ndindex(*geometry.kernel_size)])
+    return met.reshape(met.shape[0], math.prod(met.shape[1:-1]), met.shape[-1])
+
+
+def _flat_for_each(taps: int, x: jax.Array) -> jax.Array:
+    """`(taps, pixels, in)`: as a batch of products it leaves the kernel, the other operand, as it is stored."""
+    flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return jnp.broadcast_to(flat, (taps, *flat.shape))
 
 
 def _sum(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], form: str) -> jax.Array:

@@ -67,18 +67,21 @@ def _compute(
     precision: Any,
 ) -> jax.Array:
     """`op` by the method chosen for it: the operands in one dtype, the sums in float32 at least."""
-    choice = choose(op, Call.of(op, a.shape, b.shape, geometry, several_devices), platform, method)
     operand_dtype = jnp.result_type(a, b)
+    dtypes = {"dtype": operand_dtype.name, "result_dtype": dtype.name}
+    call = Call.of(op, a.shape, b.shape, geometry, several_devices=several_devices, **dtypes)
+    choice = choose(op, call, platform, method)
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
         operand_dtype = accumulate
     elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
         # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
         accumulate = operand_dtype
+    sums = Sums(precision, accumulate, choice.whole)
     # The name under which a profile shows what follows.
     with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):
         a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))
-        return lax.convert_element_type(choice.compute(a, b, geometry, Sums(precision, accumulate)), dtype)
+        return lax.convert_element_type(choice.compute(a, b, geometry, sums), dtype)
 
 
 def _lower(op: Op, platform: Platform | None, context: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:

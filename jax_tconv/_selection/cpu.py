@@ -176,7 +176,7 @@ RULES: Rules = {
         ),
     ),
     "kernel_gradient": (
-        Rule(SEVERAL_DEVICES, "col2im", "one product, so one sum over the devices", whole=True),
+        Rule(SEVERAL_DEVICES, "col2im", "one product, so one sum over the devices"),
         *GROUPS,
         Rule(APART, "subpixel", _BLOCKS, "SAM, k2 s2: 3 ms, with one product per tap 5"),
         Rule(MORE_TAPS, "subpixel", _BLOCKS, "FCN-8s: 19 ms, with one product per tap 46"),

@@ -18,14 +18,13 @@ class Rule(NamedTuple):
     """One row: the method for the calls that no row above takes.
 
     `method` is None where each group is computed on its own, by what the rows say of one group. `measured` names a
-    layer and what it takes so and otherwise. `whole`: the image is taken whole, not a few rows at a time.
+    layer and what it takes so and otherwise.
     """
 
     when: Condition
     method: Method | None
     because: str
     measured: str = ""
-    whole: bool = False
 
 
 Rules: TypeAlias = Mapping[Op, tuple[Rule, ...]]
@@ -41,4 +40,4 @@ def deciding(rows: Sequence[Rule], call: Call) -> Rule:
 def cells(rule: Rule) -> tuple[str, str, str, str]:
     """A row in words: condition, method, reason, measurement."""
     method = rule.method or "as one group, group by group"
-    return rule.when.words, method + (", the image whole" if rule.whole else ""), rule.because, rule.measured
+    return rule.when.words, method, rule.because, rule.measured

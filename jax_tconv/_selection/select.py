@@ -5,11 +5,12 @@ decide where an op is lowered, so that jit, eager calls and programs exported fo
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jax_tconv._call.arguments import DataFormat, IntOrInts, Method, Padding, check_method, check_name
 from jax_tconv._call.call import OPS, Call, Op, checked_call
@@ -36,7 +37,7 @@ class Choice:
       when: the condition of the rule that chose it; empty for a method that was asked for.
       measured: a layer that the rule was found with, and its times; empty where there is none.
       by_group: whether it is applied to one group after the other.
-      whole: whether it takes the image whole, where it would otherwise take a few rows at a time.
+      whole: whether it takes the image whole, as on all platforms but a CPU, and not a few rows at a time.
 
     Example:
       >>> from jax_tconv import select_method
@@ -59,13 +60,11 @@ class Choice:
     def compute(self) -> Callable[..., jax.Array]:
         """The function that computes the op; `jax_tconv._methods` says what it takes."""
         function: Callable[..., jax.Array] = getattr(METHODS[self.method], self.op)
-        function = functools.partial(function, whole=True) if self.whole else function
         return side_by_side(self.op, function) if self.by_group else function
 
     def __str__(self) -> str:
         how = [f"({self.variant})"] if self.variant else []
         how += ["group by group"] if self.by_group else []
-        how += ["the image whole"] if self.whole else []
         lines = [f"{self.op} by {' '.join([self.method, *how])}: {self.reason}"]
         lines += [f"  rule: {self.when}"] if self.when else []
         lines += [f"  measured: {self.measured}"] if self.measured else []
@@ -86,6 +85,7 @@ def select_method(
     method: Method | None = None,
     op: Op = "forward",
     platform: Platform | Literal["gpu"] | None = None,
+    dtype: DTypeLike = "float32",
 ) -> Choice:
     """Which algorithm `conv_transpose` uses for these shapes, and why; computes nothing.
 
@@ -94,6 +94,7 @@ def select_method(
       stride, padding, output_padding, output_size, dilation, groups, data_format, method: as passed to it.
       op: `"forward"`, the transposed convolution; `"input_gradient"` or `"kernel_gradient"`, its two adjoints.
       platform: `"cpu"`, `"cuda"` (or `"gpu"`), `"rocm"` or `"tpu"`; None means JAX's default backend.
+      dtype: of the arrays.
 
     Returns:
       A `Choice`: the method, its variant, and the rule that chose it. `jax-tconv rules` shows all rules.
@@ -128,7 +129,8 @@ def select_method(
         data_format=data_format,
     )
     check_size(method, call)
-    return choose(op, call, platform, method)
+    dtype = jnp.dtype(dtype).name
+    return choose(op, dataclasses.replace(call, dtype=dtype, result_dtype=dtype), platform, method)
 
 
 def check_size(method: Method | None, call: Call) -> None:
@@ -140,14 +142,15 @@ def check_size(method: Method | None, call: Call) -> None:
 
 def choose(op: Op, call: Call, platform: Platform | None, method: Method | None = None) -> Choice:
     """The named method where it has a form of `op`, else what suits the platform; None is one that is not listed."""
+    call = dataclasses.replace(call, whole=platform != "cpu" or call.several_devices)
     if method is not None and hasattr(METHODS[method], op):
         reason = f'method="{method}" was asked for and has a form of it'
-        return Choice(op, method, reason, _variant(method, op, call))
+        return Choice(op, method, reason, _variant(method, op, call), whole=call.whole)
     rule = deciding(TABLES.get(platform, tpu.RULES)[op], call)  # type: ignore[arg-type]
     if rule.method is None:
         return dataclasses.replace(choose(op, call.of_one_group(), platform), by_group=True)
     how = _variant(rule.method, op, call)
-    return Choice(op, rule.method, rule.because, how, rule.when.words, rule.measured, whole=rule.whole)
+    return Choice(op, rule.method, rule.because, how, rule.when.words, rule.measured, whole=call.whole)
 
 
 def _variant(method: Method, op: Op, call: Call) -> str:
