@@ -10,14 +10,19 @@ import jax.numpy as jnp
 from jax_tconv import conv_transpose
 
 
-def operations(op, x, kernel, **arguments):
-    """How often each of StableHLO's operations stands in the program of `op`, for arrays of these shapes."""
-    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x, kernel))
+def program(op, x, kernel, dtype=jnp.float32, **arguments):
+    """`op` as a function of its two operands, and these, for a layer with an input and a kernel of these shapes."""
+    x, kernel = (jax.ShapeDtypeStruct(shape, dtype) for shape in (x, kernel))
     forward = functools.partial(conv_transpose, **arguments)
     y = jax.eval_shape(forward, x, kernel)
-    function, *operands = {
+    return {
         "forward": (forward, x, kernel),
         "input_gradient": (lambda g, kernel: jax.linear_transpose(lambda x: forward(x, kernel), x)(g), y, kernel),
         "kernel_gradient": (lambda x, g: jax.linear_transpose(lambda k: forward(x, k), kernel)(g), x, y),
     }[op]
+
+
+def operations(op, x, kernel, **arguments):
+    """How often each of StableHLO's operations stands in the program of `op`, for arrays of these shapes."""
+    function, *operands = program(op, x, kernel, **arguments)
     return Counter(re.findall(r"= \"?stablehlo\.(\w+)\b", jax.jit(function).lower(*operands).as_text()))

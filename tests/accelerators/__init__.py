@@ -1,0 +1,1 @@
+"""Every layer compiled for GPUs and TPUs that are not there, and the programs judged by their text."""

@@ -1,0 +1,107 @@
+"""One op of one layer compiled for a device that is not there. Run as a program, it reads jobs and prints facts."""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+H200 = Path(__file__).with_name("h200.txtpb")
+TPU_ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+
+
+class Chip(NamedTuple):
+    """What a device can do: flops per second by dtype, bytes per second, and a TPU's clock."""
+
+    platform: str
+    peak: dict[str, float]
+    bandwidth: float
+    clock: float = 0.0
+
+
+# Dense peaks as the makers state them; float32 on a TPU at JAX's default precision is one pass in bfloat16.
+CHIPS = {
+    "h200": Chip("cuda", {"float32": 495e12, "bfloat16": 989e12}, 4.8e12),
+    "v5e": Chip("tpu", {"float32": 197e12, "bfloat16": 197e12}, 819e9, 1.5e9),
+    "v6e": Chip("tpu", {"float32": 918e12, "bfloat16": 918e12}, 1640e9, 1.75e9),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a compiled program; seconds are estimates but for `compile_seconds`."""
+
+    seconds: float
+    compile_seconds: float
+    temporary_bytes: int
+    output_bytes: int
+    flops: float
+    calls: list[str]
+    text: str
+
+
+def device(chip: str, mesh: str = "1x1x1") -> Any:
+    """A device of this kind as the compiler knows it."""
+    from jax.experimental import topologies
+
+    if CHIPS[chip].platform == "tpu":
+        return topologies.get_topology_desc(platform="tpu", topology_name=f"{chip}:2x2").devices[0]
+    config = H200.read_text()
+    return topologies.get_topology_desc(platform="cuda", target_config=config, topology=mesh).devices[0]
+
+
+def compiled(chip: str, function: Any, operands: Any, dtype: str) -> Facts:
+    """`function` of arrays of these shapes, compiled for one such device."""
+    import jax
+
+    from tests.accelerators import gpu, tpu
+
+    here = jax.sharding.SingleDeviceSharding(device(chip))
+    arguments = [jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=here) for v in operands]
+    lowered = jax.jit(function).lower(*arguments)
+    start = time.perf_counter()
+    program = lowered.compile()
+    took = time.perf_counter() - start
+    text, memory, spec = program.as_text(), program.memory_analysis(), CHIPS[chip]
+    if spec.platform == "tpu":
+        estimate, flops = tpu.seconds(text, spec.clock, spec.bandwidth), 0.0
+    else:
+        estimate, flops = gpu.seconds(text, spec.peak[dtype], spec.bandwidth), gpu.flops(text)
+    calls = gpu.calls(text) if spec.platform == "cuda" else []
+    return Facts(estimate, took, memory.temp_size_in_bytes, memory.output_size_in_bytes, flops, calls, text)
+
+
+def main() -> None:
+    """Reads one job per line from standard input, a JSON object; prints what came of each."""
+    import jax
+
+    from tests.accelerators.layers import find
+    from tests.programs import program
+
+    for line in sys.stdin:
+        job = json.loads(line)
+        layer = find(job["layer"])
+        layer = dataclasses.replace(layer, batch=job.get("batch") or layer.batch)
+        x, kernel, _ = layer.shapes
+        try:
+            function, *operands = program(job["op"], x, kernel, job["dtype"], method=job["method"], **layer.arguments)
+            facts = dataclasses.asdict(compiled(job["chip"], function, operands, job["dtype"]))
+            text = facts.pop("text")
+            if job.get("keep"):
+                Path(job["keep"]).write_text(text)
+        except Exception as error:
+            facts = {"error": f"{type(error).__name__}: {error}"[:500]}
+        print(json.dumps(job | facts), flush=True)
+        jax.clear_caches()
+
+
+if __name__ == "__main__":
+    os.environ |= TPU_ENVIRONMENT | {"JAX_PLATFORMS": "cpu"}
+    main()

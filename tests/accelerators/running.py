@@ -1,0 +1,39 @@
+"""Jobs in processes of their own: a compiler that dies takes one job with it, and the next process goes on."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.accelerators.compiling import TPU_ENVIRONMENT
+
+ROOT = Path(__file__).parents[2]
+Job = dict[str, Any]
+
+
+def run(python: Path, jobs: Sequence[Job]) -> Iterator[Job]:
+    """Each job with what came of it, as `compiling.py` prints it, in order; `error` where there is no program."""
+    environment = os.environ | TPU_ENVIRONMENT | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    command = [python, "-m", "tests.accelerators.compiling"]
+    left = list(jobs)
+    while left:
+        lines = "".join(json.dumps(job) + "\n" for job in left)
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+        ) as process:
+            assert process.stdin and process.stdout
+            process.stdin.write(lines)
+            process.stdin.close()
+            for line in process.stdout:
+                left.pop(0)
+                yield json.loads(line)
+        if left and process.returncode:
+            yield left.pop(0) | {"error": f"the compiler's process died with {process.returncode}"}
