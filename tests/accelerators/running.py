@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,21 @@ def run(python: Path, jobs: Sequence[Job]) -> Iterator[Job]:
     command = [python, "-m", "tests.accelerators.compiling"]
     left = list(jobs)
     while left:
-        lines = "".join(json.dumps(job) + "\n" for job in left)
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=ROOT,
-            env=environment,
-            text=True,
-        ) as process:
-            assert process.stdin and process.stdout
-            process.stdin.write(lines)
-            process.stdin.close()
-            for line in process.stdout:
+        # A file and no pipe: one of us would wait for the other once both pipes are full.
+        with tempfile.TemporaryFile("w+") as lines:
+            lines.writelines(json.dumps(job) + "\n" for job in left)
+            lines.seek(0)
+            process = subprocess.Popen(
+                command,
+                stdin=lines,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=environment,
+                text=True,
+            )
+        with process:
+            for line in process.stdout or ():
                 left.pop(0)
                 yield json.loads(line)
         if left and process.returncode:
