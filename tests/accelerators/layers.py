@@ -1,5 +1,7 @@
 """The layers that are compiled: those of published networks, and odd ones."""
 
+import dataclasses
+
 from jax_tconv.benchmarks import layers
 from jax_tconv.benchmarks.layers import Layer
 from tests.accelerators.odd_layers import ODD
@@ -7,9 +9,10 @@ from tests.accelerators.odd_layers import ODD
 LAYERS: list[Layer] = [*layers.load(), *ODD]
 
 
-def find(name: str) -> Layer:
-    """The layer of this name."""
-    return next(layer for layer in LAYERS if layer.name == name)
+def find(name: str, batch: int | None = None) -> Layer:
+    """The layer of this name, with this batch in place of its own."""
+    layer = next(layer for layer in LAYERS if layer.name == name)
+    return dataclasses.replace(layer, batch=batch or layer.batch)
 
 
 def roofline(layer: Layer, dtype: str, peak: float, bandwidth: float) -> float:

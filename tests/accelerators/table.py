@@ -1,0 +1,59 @@
+"""What was found, as tables: each program's line, and for each class of layer the distance from the roofline."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from jax_tconv._call.call import OPS
+from tests.accelerators.compiling import CHIPS
+from tests.accelerators.kinds import kind
+from tests.accelerators.layers import find, roofline
+
+Result = dict[str, Any]
+
+
+def mean(values: Iterable[float]) -> float:
+    """The geometric mean; NaN of none."""
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs)) if logs else math.nan
+
+
+def least(result: Result) -> float:
+    """The roofline of a result's layer on its chip, in seconds."""
+    chip = CHIPS[result["chip"]]
+    return roofline(find(result["layer"], result["batch"]), result["dtype"], chip.peak[result["dtype"]], chip.bandwidth)
+
+
+def line(result: Result) -> str:
+    """One program in one line."""
+    words = f"{result['chip']} {result['dtype']} {result['layer']} (batch {result['batch']}), {result['op']}"
+    if "error" in result:
+        return f"{words}: {result['error']}"
+    words += f" by {result['method']}: {result['seconds'] * 1e6:.1f} us, {result['seconds'] / least(result):.1f} times"
+    words += f" the roofline, {result['temporary_bytes'] / 2**20:.0f} MB held, compiled in"
+    words += f" {result['compile_seconds']:.1f} s"
+    if result["flops"]:
+        words += f", flops {result['flops'] / find(result['layer'], result['batch']).flops('forward'):.2f}"
+    return words + "".join(f", {call}" for call in result["calls"])
+
+
+def by_kind(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """Rows of class of layer, number of layers, and for each op the geometric mean over the roofline, worst last."""
+    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    layers = defaultdict(set)
+    for result in results:
+        if "error" not in result:
+            name = kind(find(result["layer"]))
+            times[name][result["op"]].append(result["seconds"] / least(result))
+            layers[name].add(result["layer"])
+    rows = [(name, str(len(layers[name])), *(f"{mean(ops[op]):.1f}" for op in OPS)) for name, ops in times.items()]
+    every = [[ratio for ops in times.values() for ratio in ops[op]] for op in OPS]
+    rows.sort(key=lambda row: mean(ratio for ratios in times[row[0]].values() for ratio in ratios))
+    return [*rows, ("all", str(len(set().union(*layers.values()))), *(f"{mean(ratios):.1f}" for ratios in every))]
+
+
+def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for the docs."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
