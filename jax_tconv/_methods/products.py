@@ -7,7 +7,7 @@ program grows with the groups side by side, and not with those mapped over, whos
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -69,14 +69,19 @@ class Sums(NamedTuple):
         )
 
 
-def strided_convolution(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-    """The convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
+def strided_convolution(
+    g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, padding: Sequence[tuple[int, int]] = ()
+) -> jax.Array:
+    """The convolution K whose adjoint the transposed convolution is: the definition that all methods serve.
+
+    `padding` stands in for the geometry's where it gives the same rows.
+    """
     return sums.convolution(
         g,
         kernel,
         ("N*C", "*OI", "N*C"),
         window_strides=geometry.stride,
-        padding=list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
+        padding=padding or list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
         rhs_dilation=geometry.dilation,
         feature_group_count=geometry.groups,
     )
