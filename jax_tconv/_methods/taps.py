@@ -19,9 +19,9 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.polyphase import by_residue, phases, place, reach, residues, rows_met_by_blocks, split_taps
+from jax_tconv._methods.polyphase import phases, place, rows_met_by_blocks, split_taps
 from jax_tconv._methods.products import Sums, channels_by_group, channels_together, kernel_by_group, over_groups
-from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, sum_rows
+from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_met, sum_rows
 
 # Up to so many terms stand in the program one by one, more become a loop: all terms of a whole image and all
 # multiplications, which XLA then fuses, and matrix products, of which it would hold the operands all at once on a CPU.
@@ -137,24 +137,25 @@ def _multiplications(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums,
 @over_groups("forward")
 def _batched_forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     taps = list(np.ndindex(*geometry.kernel_size))
-    weights = kernel.reshape(len(taps), *kernel.shape[-2:])
+    products = sums.einsum("tpI,tIO->tpO", _flat_for_each(len(taps), x), kernel.reshape(len(taps), *kernel.shape[-2:]))
+    products = products.reshape(len(taps), *x.shape[:-1], products.shape[-1])
+    zero = jnp.zeros((), products.dtype)
 
-    def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[tuple[int, ...], jax.Array]:
-        products = sums.einsum("tpI,tIO->tpO", _flat_for_each(len(taps), near), weights)
-        products = dict(zip(taps, products.reshape(len(taps), *near.shape[:-1], products.shape[-1]), strict=True))
-        return {
-            residue: functools.reduce(lax.add, [rows_at(products[tap], starts, counts) for tap, starts in meetings])
-            for residue, meetings in residues(geometry)
-            if meetings
-        }
+    def landed(number: int, tap: Sequence[int]) -> jax.Array:
+        edges = []
+        for t, (n, _, out, stride, dilation, low) in zip(tap, geometry.axes, strict=True):
+            first = t * dilation - low
+            edges.append((first, out - first - (n - 1) * stride - 1, stride - 1))
+        return lax.pad(products[number], zero, [(0, 0, 0), *edges, (0, 0, 0)])
 
-    return by_residue(x, geometry, reach(geometry.axes[0]).count, parts)
+    return functools.reduce(lax.add, (landed(number, tap) for number, tap in enumerate(taps)))
 
 
 @over_groups("input_gradient")
 def _batched_input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     met = _rows_met_by_taps(g, geometry)
-    x = sums.einsum("tpO,tIO->pI", met, kernel.reshape(met.shape[0], *kernel.shape[-2:]))
+    # Summed over the taps only after the products: in one sum with the channels it would turn the kernel over.
+    x = sums.einsum("tpO,tIO->tpI", met, kernel.reshape(met.shape[0], *kernel.shape[-2:])).sum(0)
     return x.reshape(g.shape[0], *geometry.input_size, x.shape[-1])
 
 
