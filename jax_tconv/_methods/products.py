@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
@@ -47,6 +48,13 @@ class Sums(NamedTuple):
         a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
         return self.matmul(a.T, b)
 
+    def apart(self, array: jax.Array) -> jax.Array:
+        """The array, which XLA is to have made before the product that it goes into.
+
+        XLA's GPU compiler moves what makes an operand into the product's kernel, and fails where that has no tiles.
+        """
+        return lax.optimization_barrier(array) if self.whole else array
+
     def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The product of two matrices."""
         return jnp.matmul(a, b, precision=self.precision, preferred_element_type=self.dtype)
@@ -67,6 +75,15 @@ class Sums(NamedTuple):
             preferred_element_type=self.dtype,
             **arguments,
         )
+
+
+def sum_of_terms(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], in_a_loop: bool) -> jax.Array:
+    """The sum of `term` over all indices below `counts`, which in a loop are known only when the program runs."""
+    if not in_a_loop:
+        return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
+    first = term([0] * len(counts))
+    add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
+    return lax.fori_loop(1, math.prod(counts), add, first)
 
 
 def strided_convolution(
