@@ -4,6 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from jax_tconv._call.call import checked_call
+from jax_tconv._call.geometry import Geometry
+from tests import reference
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -43,6 +47,21 @@ class Case:
         if np.issubdtype(dtype, np.complexfloating):
             x, kernel = (v + 1j * rng.standard_normal(v.shape) for v in (x, kernel))
         return x.astype(dtype), kernel.astype(dtype)
+
+    def judged(self, op) -> tuple:
+        """The two operands of `op`, drawn, and what the reference makes of them."""
+        x, kernel = self.draw()
+        y = reference.conv_transpose(x, kernel, **self.reference_arguments)
+        g = np.random.default_rng(1).standard_normal(y.shape)
+        if op == "forward":
+            return (x, kernel), y
+        x_bar, kernel_bar = reference.gradients(x, kernel, g, **self.reference_arguments)
+        return ((g, kernel), x_bar) if op == "input_gradient" else ((x, g), kernel_bar)
+
+    def geometry(self) -> Geometry:
+        """The case as the methods take it."""
+        shapes = (v.shape for v in self.draw())
+        return checked_call(*shapes, **self.arguments, output_size=None).geometry
 
     def __str__(self) -> str:
         return self.why.replace(" ", "-")

@@ -1,15 +1,16 @@
-"""The image taken whole, as off a CPU, and what only that has: the products of a heavy kernel in one batched product."""
+"""The image taken whole, as off a CPU, and what only that has: the taps of a heavy kernel in one batched product.
+
+`taps` has forms of its own for it. The others take images as small as those of the cases whole on a CPU too.
+"""
 
 import jax
 import numpy as np
 import pytest
 
-from jax_tconv._call.call import OPS, checked_call
+from jax_tconv._call.call import OPS
 from jax_tconv._methods import METHODS
 from jax_tconv._methods.products import Sums
-from tests import reference
 from tests.cases import CASES, Case
-from tests.test_chunks import TALL
 
 # Fewer pixels than channels.
 HEAVY = [
@@ -24,24 +25,23 @@ HEAVY = [
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+# The methods left out take every image whole, everywhere.
+ROW_BY_ROW = ("subpixel", "col2im", "im2col", "taps")
+
+
 @pytest.mark.parametrize(
-    ("method", "op"), [(name, op) for name, module in METHODS.items() for op in OPS if hasattr(module, op)]
+    ("method", "op"), [(name, op) for name in ROW_BY_ROW for op in OPS if hasattr(METHODS[name], op)]
 )
 def test_values_of_the_image_taken_whole(method, op):
     function, sums = getattr(METHODS[method], op), Sums(None, np.float64, whole=True)
-    cases = [*CASES, *TALL, *HEAVY]
-    calls, operands, wanted = [], [], []
-    for case in cases:
-        x, kernel = case.draw()
-        calls.append(checked_call(x.shape, kernel.shape, **case.arguments, output_size=None))
-        y = reference.conv_transpose(x, kernel, **case.reference_arguments)
-        g = np.random.default_rng(1).standard_normal(y.shape)
-        x_bar, kernel_bar = reference.gradients(x, kernel, g, **case.reference_arguments)
-        given = {"forward": (x, kernel), "input_gradient": (g, kernel), "kernel_gradient": (x, g)}
-        operands.append(given[op])
-        wanted.append({"forward": y, "input_gradient": x_bar, "kernel_gradient": kernel_bar}[op])
-    # One program for all cases: each of its own would take most of a second to compile.
-    compute = jax.jit(lambda pairs: [function(*pair, call.geometry, sums) for pair, call in zip(pairs, calls, strict=True)])
+    cases = [*HEAVY, *(CASES if method == "taps" else [])]
+    operands, wanted = zip(*(case.judged(op) for case in cases), strict=True)
+
+    # One program for all cases: each of its own would take a good part of a second to compile.
+    @jax.jit
+    def compute(operands):
+        return [function(*pair, case.geometry(), sums) for pair, case in zip(operands, cases, strict=True)]
+
     for ours, theirs, case in zip(compute(operands), wanted, cases, strict=True):
         assert ours.shape == theirs.shape, case
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max(), err_msg=str(case))

@@ -1,34 +1,125 @@
-"""The rules for a GPU: the forms that XLA's convolution rewriter recognises as calls of cuDNN.
+"""The rules for a GPU: the convolutions that XLA hands to cuDNN as they are, and products where it would not.
 
-They come from the rewriter's own conditions (`xla/service/gpu/transforms/conv_rewriter.cc`) and from compiled programs;
-they were not timed.
+The conditions are those of XLA's own passes, named beside them, and of the programs that it compiles for an H200. The
+times are estimates from the text of those programs (`tests/accelerators`); nothing was timed on a device.
+
+- Ungrouped convolutions of one to three axes become cuDNN's calls; in three axes their arrays are transposed first.
+- What is no form of cuDNN's backward-data has its zeros between rows written out, and multiplied.
+- A product is one kernel more than a convolution, or two, of some 2 us each: it wins where a convolution copies.
 """
 
-from jax_tconv._call.call import Call
+from jax_tconv._call.arguments import Method
+from jax_tconv._call.call import Call, Op
+from jax_tconv._methods import SINGLE_SUM, taps
+from jax_tconv._methods.swapped import swaps_operands
+from jax_tconv._methods.taps import MAX_UNROLLED
+from jax_tconv._selection.conditions import apart, depthwise
 from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
+
+FEW = f"at most {MAX_UNROLLED} taps"
+
+
+def _few_taps(call: Call) -> bool:
+    return call.taps <= MAX_UNROLLED
 
 
 def _backward_data(call: Call) -> bool:
+    """As `MatchBackwardInput` of `conv_rewriter.cc` has it: padding that it can write without a negative one."""
     geometry = call.geometry
-    cropped = zip(geometry.kernel_size, geometry.padding_low, geometry.padding_high, strict=True)
+    pads = zip(geometry.padding_low, geometry.padding_high, geometry.stride, strict=True)
     return (
-        geometry.groups == 1 and set(geometry.dilation) == {1} and all(max(low, high) < k for k, low, high in cropped)
+        geometry.groups == 1
+        and set(geometry.dilation) == {1}
+        and all(low >= 0 and high + stride > 0 for low, high, stride in pads)
     )
 
 
-BACKWARD_DATA = Condition("ungrouped, undilated, padding less than the kernel", _backward_data)
+def _unmatched_filter(call: Call) -> bool:
+    """What `MatchBackwardFilter` of `conv_rewriter.cc` refuses, and a stride that writes out its zeros."""
+    geometry = call.geometry
+    small = all(n <= k for n, k in zip(geometry.input_size, geometry.kernel_size, strict=True))
+    return max(geometry.stride) > 1 and (small or max(geometry.dilation) > 1 or min(geometry.padding_low) < 0)
+
+
+DEPTHWISE = Condition(
+    f"several groups, of one channel in and out, and {FEW}", lambda call: depthwise(call) and _few_taps(call)
+)
+DEPTHWISE_3D = Condition(
+    f"several groups, of one channel in and out, three axes or more, and {FEW}",
+    lambda call: depthwise(call) and call.geometry.ndim > 2 and _few_taps(call),
+)
+ONE_CHANNEL_IN = Condition(
+    f"several groups, of one channel in, and {FEW}",
+    lambda call: call.group_in == 1 < call.geometry.groups and _few_taps(call),
+)
+HEAVY = Condition(
+    f"fewer pixels than channels in and out, and {FEW}",
+    lambda call: taps.variant("forward", call) == "one batched product",
+)
+COMPLEX = Condition("complex numbers", lambda call: "complex" in call.dtype or "complex" in call.result_dtype)
+MANY_AXES = Condition("four axes or more", lambda call: call.geometry.ndim > 3)
+APART_3D = Condition(
+    "kernel at most stride, undilated, ungrouped, three axes or more",
+    lambda call: apart(call) and call.geometry.ndim > 2 and call.geometry.groups == 1,
+)
+SWAPPED = Condition(
+    "two axes, ungrouped, more taps than pixels", lambda call: call.geometry.ndim == 2 and swaps_operands(call.geometry)
+)
+BACKWARD_DATA = Condition("ungrouped, undilated, no rows added before the first", _backward_data)
 STRIDE_1 = Condition("stride 1", lambda call: max(call.geometry.stride) == 1)
+UNMATCHED_FILTER = Condition(
+    f"dilated, no larger than the kernel, or with rows added before the first; stride above 1, and {FEW}",
+    lambda call: _unmatched_filter(call) and _few_taps(call),
+)
+
+_MULTIPLICATIONS = "one multiplication per tap, and XLA fuses them"
+_COMPLEX = "cuBLAS multiplies complex matrices; a complex convolution becomes three real ones"
+_AS_STORED = "one product, batched over the taps, takes the kernel as it is stored"
+_MANY_AXES = "one product, where XLA has no convolution of so many axes"
 
 RULES: Rules = {
     "forward": (
+        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
+        Rule(ONE_CHANNEL_IN, "col2im", "a product with one channel is a multiplication, and XLA fuses them"),
+        Rule(HEAVY, "taps", _AS_STORED),
+        Rule(COMPLEX, "col2im", _COMPLEX),
+        Rule(APART_3D, "taps", "one product and its order, where a convolution of three axes reorders all its arrays"),
+        Rule(MANY_AXES, "col2im", _MANY_AXES),
+        Rule(SWAPPED, "subpixel", "XLA would slide the input over the kernel, and compute what it then throws away"),
         Rule(BACKWARD_DATA, "lhs_dilation", "cuDNN's backward-data"),
         Rule(STRIDE_1, "lhs_dilation", "a plain convolution, with no zeros to avoid"),
         Rule(
             OTHERWISE, "subpixel", "no form of cuDNN's backward-data, and XLA would write out the zeros of the stride"
         ),
     ),
-    "input_gradient": (Rule(OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward"),),
+    "input_gradient": (
+        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
+        Rule(ONE_CHANNEL_IN, "col2im", "a product with one channel is a multiplication, and XLA fuses them"),
+        Rule(HEAVY, "taps", _AS_STORED),
+        Rule(COMPLEX, "col2im", _COMPLEX),
+        Rule(APART_3D, "col2im", "one product, where a convolution of three axes reorders all its arrays"),
+        Rule(MANY_AXES, "col2im", _MANY_AXES),
+        Rule(OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward"),
+    ),
     "kernel_gradient": (
+        Rule(DEPTHWISE_3D, "col2im", _MULTIPLICATIONS),
+        Rule(HEAVY, "taps", _AS_STORED),
+        Rule(COMPLEX, "col2im", _COMPLEX),
+        Rule(MANY_AXES, "col2im", _MANY_AXES),
+        Rule(UNMATCHED_FILTER, "col2im", "no form of cuDNN's backward-filter"),
         Rule(OTHERWISE, "lhs_dilation", "a dilated filter and no dilated image: cuDNN's backward-filter"),
     ),
 }
+
+
+def refusal(op: Op, method: Method, call: Call) -> str | None:
+    """Why the method, asked for by name, cannot compute `op`; None where it can.
+
+    XLA matches cuDNN's backward-data and backward-filter in any number of axes, and its `gpu_conv_runner.cc` then ends
+    the process. Other convolutions of so many axes it computes value by value.
+    """
+    ops: dict[Method, tuple[Op, ...]] = {"subpixel": ("forward",)}
+    convolutions = ops.get(method, ("forward", "kernel_gradient") if method in SINGLE_SUM else ())
+    if call.geometry.ndim <= 3 or op not in convolutions:
+        return None
+    return f"it is a convolution in {call.geometry.ndim} axes, and XLA's compiler for GPUs ends at 3"

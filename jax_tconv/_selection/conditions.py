@@ -1,0 +1,17 @@
+"""Conditions that the tables of several platforms ask."""
+
+from jax_tconv._call.call import Call
+from jax_tconv._selection.rules import Condition
+
+
+def apart(call: Call) -> bool:
+    """Whether no two taps meet in an output row, on any axis."""
+    return all(axis.kernel_size <= axis.stride and axis.dilation == 1 for axis in call.geometry.axes)
+
+
+def depthwise(call: Call) -> bool:
+    """Whether there are several groups, each of one channel in and out."""
+    return call.c_in == call.c_out == call.geometry.groups > 1
+
+
+DEPTHWISE = Condition("several groups, of one channel in and out", depthwise)
