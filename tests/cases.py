@@ -88,6 +88,7 @@ CASES = [
     _case("output padding beyond the stride 2d", (3, 3), 2, (2, 1), 0, (3, 2), (4, 3)),
     _case("stride and dilation share a factor 2d", (3, 4), 3, 4, 2, 1, 2),
     _case("stride divides dilation 2d", (4, 4), 3, 2, 1, 3, 4),
+    _case("one axis that XLA takes for a batch 2d", (6, 4), (2, 8), 2, (1, 0)),
     _case("grouped 2d", (3, 4), 3, 2, 1, 1, groups=3),
     _case("depthwise 2d", (4, 4), 4, 2, 1, groups=4, c_in=1, c_out=1),
     _case("grouped and dilated 2d", (5, 4), 3, 1, (4, 1), 0, (3, 1), groups=2),

@@ -49,11 +49,14 @@ class Sums(NamedTuple):
         return self.matmul(a.T, b)
 
     def apart(self, array: jax.Array) -> jax.Array:
-        """The array, which XLA is to have made before the product that it goes into.
+        """The array, its last axis against all others as products take it, made before the product that it goes into.
 
         XLA's GPU compiler moves what makes an operand into the product's kernel, and fails where that has no tiles.
         """
-        return lax.optimization_barrier(array) if self.whole else array
+        if not self.whole:
+            return array
+        flat = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+        return lax.optimization_barrier(flat).reshape(array.shape)
 
     def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The product of two matrices."""

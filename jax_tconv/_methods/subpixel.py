@@ -54,7 +54,7 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
     weights = block_matrix(kernel, geometry).T
 
     def compute(start: Any, rows: int) -> jax.Array:
-        blocks = _blocks(g, start, rows + axes[0].around, geometry)
+        blocks = sums.apart(_blocks(g, start, rows + axes[0].around, geometry))
         columns = sums.product(blocks, weights)
         columns = columns.reshape(*blocks.shape[:-1], *taps, c_in)
         here = (rows, *geometry.input_size[1:])
@@ -79,7 +79,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) 
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near = block_patches(x, start, rows, geometry, (around, around + beyond))
-        return sums.apart(sums.gram(sums.apart(near), _blocks(g, start, rows, geometry, beyond)))
+        return sums.apart(sums.gram(sums.apart(near), sums.apart(_blocks(g, start, rows, geometry, beyond))))
 
     counts, taps, phase = ([getattr(axis, name) for axis in axes] for name in ("blocks", "taps", "count"))
     held = math.prod(taps) * x.shape[-1] + math.prod(phase) * g.shape[-1]

@@ -21,16 +21,8 @@ Form = Callable[[jax.Array, jax.Array, Geometry, Sums], jax.Array]
 
 
 def swaps_operands(geometry: Geometry) -> bool:
-    """Whether XLA swaps the operands of the forward op, written as one convolution of the input."""
-    taps = pixels = 1
-    for axis, high in zip(geometry.axes, geometry.padding_high, strict=True):
-        if _a_batch(axis, high) or _a_sum(axis, high):
-            continue
-        taps *= axis.kernel_size
-        # One pixel with every tap is counted as if it were as large as the kernel.
-        alone = axis.input_size == axis.dilation == 1 and axis.padding_low == high == 0
-        pixels *= axis.kernel_size if alone else axis.input_size
-    return geometry.groups == 1 and taps > pixels
+    """Whether XLA swaps the operands of the forward op, written as one convolution that is `safely_swapped`."""
+    return _swaps(_with_rows_to_spare(geometry))
 
 
 def safely_swapped(form: Form) -> Form:
@@ -41,16 +33,32 @@ def safely_swapped(form: Form) -> Form:
 
     @functools.wraps(form)
     def apply(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-        sizes = tuple(
-            axis.output_size + (_a_batch(axis, high) and axis.input_size != 2)
-            for axis, high in zip(geometry.axes, geometry.padding_high, strict=True)
-        )
-        if not swaps_operands(geometry) or sizes == geometry.output_size:
-            return form(x, kernel, geometry, sums)
-        y = form(x, kernel, dataclasses.replace(geometry, output_size=sizes), sums)
+        y = form(x, kernel, _with_rows_to_spare(geometry), sums)
         return lax.slice(y, (0,) * y.ndim, (y.shape[0], *geometry.output_size, y.shape[-1]))
 
     return apply
+
+
+def _with_rows_to_spare(geometry: Geometry) -> Geometry:
+    if not _swaps(geometry):
+        return geometry
+    sizes = tuple(
+        axis.output_size + (_a_batch(axis, high) and axis.input_size != axis.kernel_size)
+        for axis, high in zip(geometry.axes, geometry.padding_high, strict=True)
+    )
+    return dataclasses.replace(geometry, output_size=sizes)
+
+
+def _swaps(geometry: Geometry) -> bool:
+    taps = pixels = 1
+    for axis, high in zip(geometry.axes, geometry.padding_high, strict=True):
+        if _a_batch(axis, high) or _a_sum(axis, high):
+            continue
+        taps *= axis.kernel_size
+        # One pixel with every tap is counted as if it were as large as the kernel.
+        alone = axis.input_size == axis.dilation == 1 and axis.padding_low == high == 0
+        pixels *= axis.kernel_size if alone else axis.input_size
+    return geometry.groups == 1 and taps > pixels
 
 
 def _a_batch(axis: Axis, high: int) -> bool:

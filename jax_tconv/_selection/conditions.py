@@ -1,5 +1,7 @@
 """Conditions that the tables of several platforms ask."""
 
+import math
+
 from jax_tconv._call.call import Call
 from jax_tconv._selection.rules import Condition
 
@@ -15,3 +17,7 @@ def depthwise(call: Call) -> bool:
 
 
 DEPTHWISE = Condition("several groups, of one channel in and out", depthwise)
+LARGE_OUTPUT = Condition(
+    "more than two output pixels per input pixel and phase",
+    lambda call: math.prod(call.geometry.output_size) > 2 * math.prod(call.geometry.input_size + call.geometry.stride),
+)

@@ -5,7 +5,7 @@ times are estimates from the text of those programs (`tests/accelerators`); noth
 
 - Ungrouped convolutions of one to three axes become cuDNN's calls; in three axes their arrays are transposed first.
 - What is no form of cuDNN's backward-data has its zeros between rows written out, and multiplied.
-- A product is one kernel more than a convolution, or two, of some 2 us each: it wins where a convolution copies.
+- A product takes one or two launches more than a convolution, of some 2 us each: it wins where a convolution copies.
 """
 
 from jax_tconv._call.arguments import Method
@@ -13,9 +13,11 @@ from jax_tconv._call.call import Call, Op
 from jax_tconv._methods import SINGLE_SUM, taps
 from jax_tconv._methods.swapped import swaps_operands
 from jax_tconv._methods.taps import MAX_UNROLLED
-from jax_tconv._selection.conditions import apart, depthwise
+from jax_tconv._selection.conditions import LARGE_OUTPUT, apart, depthwise
 from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 
+# Values in a kernel from which on a copy of it takes longer than the launches of a product's other two programs.
+HEAVY_KERNEL = 2**18
 FEW = f"at most {MAX_UNROLLED} taps"
 
 
@@ -23,13 +25,23 @@ def _few_taps(call: Call) -> bool:
     return call.taps <= MAX_UNROLLED
 
 
+def _few_pixels(call: Call) -> bool:
+    return call.geometry.groups == 1 and taps.variant("forward", call) == "one batched product"
+
+
 def _backward_data(call: Call) -> bool:
-    """As `MatchBackwardInput` of `conv_rewriter.cc` has it: padding that it can write without a negative one."""
+    """As `MatchBackwardInput` of `conv_rewriter.cc` has it: padding that it can write without a negative one.
+
+    Before that, `conv_operand_swapper.cc` swaps the operands where the kernel has more taps than the image has pixels,
+    which XLA can hand on to cuDNN in two axes only.
+    """
     geometry = call.geometry
+    swapped = geometry.ndim == 2 and swaps_operands(geometry)
     pads = zip(geometry.padding_low, geometry.padding_high, geometry.stride, strict=True)
     return (
         geometry.groups == 1
         and set(geometry.dilation) == {1}
+        and not swapped
         and all(low >= 0 and high + stride > 0 for low, high, stride in pads)
     )
 
@@ -52,9 +64,10 @@ ONE_CHANNEL_IN = Condition(
     f"several groups, of one channel in, and {FEW}",
     lambda call: call.group_in == 1 < call.geometry.groups and _few_taps(call),
 )
+FEW_PIXELS = Condition(f"ungrouped, fewer pixels than channels in and out, and {FEW}", _few_pixels)
 HEAVY = Condition(
-    f"fewer pixels than channels in and out, and {FEW}",
-    lambda call: taps.variant("forward", call) == "one batched product",
+    f"several axes, ungrouped, fewer pixels than channels in and out, {FEW}, a kernel of {HEAVY_KERNEL:,} values or more",
+    lambda call: _few_pixels(call) and call.geometry.ndim > 1 and call.taps * call.c_in * call.c_out >= HEAVY_KERNEL,
 )
 COMPLEX = Condition("complex numbers", lambda call: "complex" in call.dtype or "complex" in call.result_dtype)
 MANY_AXES = Condition("four axes or more", lambda call: call.geometry.ndim > 3)
@@ -62,10 +75,9 @@ APART_3D = Condition(
     "kernel at most stride, undilated, ungrouped, three axes or more",
     lambda call: apart(call) and call.geometry.ndim > 2 and call.geometry.groups == 1,
 )
-SWAPPED = Condition(
-    "two axes, ungrouped, more taps than pixels", lambda call: call.geometry.ndim == 2 and swaps_operands(call.geometry)
+BACKWARD_DATA = Condition(
+    "ungrouped, undilated, no rows added before the first, and in two axes no more taps than pixels", _backward_data
 )
-BACKWARD_DATA = Condition("ungrouped, undilated, no rows added before the first", _backward_data)
 STRIDE_1 = Condition("stride 1", lambda call: max(call.geometry.stride) == 1)
 UNMATCHED_FILTER = Condition(
     f"dilated, no larger than the kernel, or with rows added before the first; stride above 1, and {FEW}",
@@ -74,27 +86,26 @@ UNMATCHED_FILTER = Condition(
 
 _MULTIPLICATIONS = "one multiplication per tap, and XLA fuses them"
 _COMPLEX = "cuBLAS multiplies complex matrices; a complex convolution becomes three real ones"
-_AS_STORED = "one product, batched over the taps, takes the kernel as it is stored"
+_AS_STORED = "one product for each tap, in one batch, takes the kernel as it is stored"
+_ONE_CHANNEL = "one channel of the input meets each kernel: XLA fuses the product with what comes before and after it"
 _MANY_AXES = "one product, where XLA has no convolution of so many axes"
 
 RULES: Rules = {
     "forward": (
         Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
-        Rule(ONE_CHANNEL_IN, "col2im", "a product with one channel is a multiplication, and XLA fuses them"),
-        Rule(HEAVY, "taps", _AS_STORED),
+        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL),
+        Rule(FEW_PIXELS, "taps", _AS_STORED),
         Rule(COMPLEX, "col2im", _COMPLEX),
         Rule(APART_3D, "taps", "one product and its order, where a convolution of three axes reorders all its arrays"),
         Rule(MANY_AXES, "col2im", _MANY_AXES),
-        Rule(SWAPPED, "subpixel", "XLA would slide the input over the kernel, and compute what it then throws away"),
         Rule(BACKWARD_DATA, "lhs_dilation", "cuDNN's backward-data"),
+        Rule(LARGE_OUTPUT, "col2im", "other methods would multiply the zeros around the few pixels"),
         Rule(STRIDE_1, "lhs_dilation", "a plain convolution, with no zeros to avoid"),
-        Rule(
-            OTHERWISE, "subpixel", "no form of cuDNN's backward-data, and XLA would write out the zeros of the stride"
-        ),
+        Rule(OTHERWISE, "subpixel", "no form of cuDNN's backward-data: XLA would write out the zeros of the stride"),
     ),
     "input_gradient": (
         Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
-        Rule(ONE_CHANNEL_IN, "col2im", "a product with one channel is a multiplication, and XLA fuses them"),
+        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL),
         Rule(HEAVY, "taps", _AS_STORED),
         Rule(COMPLEX, "col2im", _COMPLEX),
         Rule(APART_3D, "col2im", "one product, where a convolution of three axes reorders all its arrays"),
@@ -102,8 +113,12 @@ RULES: Rules = {
         Rule(OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward"),
     ),
     "kernel_gradient": (
-        Rule(DEPTHWISE_3D, "col2im", _MULTIPLICATIONS),
-        Rule(HEAVY, "taps", _AS_STORED),
+        Rule(
+            DEPTHWISE_3D,
+            "col2im",
+            "one product for each channel, where a convolution of three axes reorders its arrays",
+        ),
+        Rule(FEW_PIXELS, "taps", _AS_STORED),
         Rule(COMPLEX, "col2im", _COMPLEX),
         Rule(MANY_AXES, "col2im", _MANY_AXES),
         Rule(UNMATCHED_FILTER, "col2im", "no form of cuDNN's backward-filter"),
