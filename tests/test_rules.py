@@ -61,7 +61,7 @@ ON_A_GPU = {
         "cuBLAS multiplies complex matrices": ((4, 16, 16, 32), (4, 4, 32, 16), COMPLEX),
         "one product and its order": ((1, 16, 16, 16, 256), (2, 2, 2, 256, 128), {"stride": 2}),
         "one product, where XLA has no convolution": ((2, 3, 3, 4, 4, 8), (3, 3, 3, 3, 8, 4), SQUARE),
-        "XLA would slide the input": ((1, 30, 30, 21), (32, 32, 21, 21), {"stride": 16}),
+        "other methods would multiply the zeros": ((1, 7, 64, 512), (9, 9, 512, 512), {"stride": 2, "dilation": 3}),
         "cuDNN's backward-data": ((1, 64, 64, 256), (3, 3, 256, 128), SQUARE | {"output_padding": 1}),
         "a plain convolution": ((8, 32, 32, 64), (3, 3, 64, 64), {"padding": 2, "dilation": 2}),
         "no form of cuDNN's backward-data": ((1, 32, 32, 512), (3, 3, 512, 64), {"stride": 2, "groups": 4}),
@@ -216,10 +216,6 @@ def few_pixels(op, x, kernel, arguments, choice):
     return few and one_product(op, x, kernel, arguments, choice)
 
 
-def more_taps_than_pixels(op, x, kernel, arguments, choice):
-    return math.prod(kernel[:-2]) > math.prod(x[1:-1]) and undilated_image(op, x, kernel, arguments, choice)
-
-
 def dilations(which, op, x, kernel, arguments):
     """Those of the one convolution's image (`lhs`) or filter (`rhs`)."""
     ((values,),) = [re.findall(rf"{which}_dilate = \[([\d, ]+)\]", lowered(op, x, kernel, **arguments))]
@@ -251,7 +247,6 @@ FACTS = {
     "cuBLAS multiplies complex matrices": one_product,
     "one product and its order": one_product,
     "one product, where": one_product,
-    "XLA would slide the input": more_taps_than_pixels,
     "cuDNN's backward-data": backward_data,
     "a plain convolution": undilated_image,
     "no form of cuDNN's backward-data": undilated_image,

@@ -66,7 +66,7 @@ ONE_CHANNEL_IN = Condition(
 )
 FEW_PIXELS = Condition(f"ungrouped, fewer pixels than channels in and out, and {FEW}", _few_pixels)
 HEAVY = Condition(
-    f"several axes, ungrouped, fewer pixels than channels in and out, {FEW}, a kernel of {HEAVY_KERNEL:,} values or more",
+    f"several axes, ungrouped, fewer pixels than channels in and out, {FEW}, of {HEAVY_KERNEL:,} values or more",
     lambda call: _few_pixels(call) and call.geometry.ndim > 1 and call.taps * call.c_in * call.c_out >= HEAVY_KERNEL,
 )
 COMPLEX = Condition("complex numbers", lambda call: "complex" in call.dtype or "complex" in call.result_dtype)
@@ -92,37 +92,75 @@ _MANY_AXES = "one product, where XLA has no convolution of so many axes"
 
 RULES: Rules = {
     "forward": (
-        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
-        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL),
-        Rule(FEW_PIXELS, "taps", _AS_STORED),
-        Rule(COMPLEX, "col2im", _COMPLEX),
-        Rule(APART_3D, "taps", "one product and its order, where a convolution of three axes reorders all its arrays"),
+        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS, "k4 s2, 256 channels at 32x32, batch 32: 37 us, by subpixel 100"),
+        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL, "k4 s2, 64 groups of 1 to 2 channels: 6 us, as a convolution 14"),
+        Rule(FEW_PIXELS, "taps", _AS_STORED, "pix2pix, 1024 channels at 2x2: 11 us, as a convolution 27"),
+        Rule(COMPLEX, "col2im", _COMPLEX, "CycleGAN, k3 s2, complex64: 44 us, as a convolution 271"),
+        Rule(
+            APART_3D,
+            "taps",
+            "one product and its order, where a convolution of three axes reorders all its arrays",
+            "nnU-Net, k2 s2: 18 us, as a convolution 22",
+        ),
         Rule(MANY_AXES, "col2im", _MANY_AXES),
-        Rule(BACKWARD_DATA, "lhs_dilation", "cuDNN's backward-data"),
-        Rule(LARGE_OUTPUT, "col2im", "other methods would multiply the zeros around the few pixels"),
-        Rule(STRIDE_1, "lhs_dilation", "a plain convolution, with no zeros to avoid"),
-        Rule(OTHERWISE, "subpixel", "no form of cuDNN's backward-data: XLA would write out the zeros of the stride"),
+        Rule(BACKWARD_DATA, "lhs_dilation", "cuDNN's backward-data", "CycleGAN, k3 s2: 9 us, by subpixel 19"),
+        Rule(
+            LARGE_OUTPUT,
+            "col2im",
+            "other methods would multiply the zeros around the few pixels",
+            "k9 s2, dilation 3, 512 channels at 7x64: 114 us, by subpixel 249",
+        ),
+        Rule(
+            STRIDE_1,
+            "lhs_dilation",
+            "a plain convolution, with no zeros to avoid",
+            "k3, dilation 2, 64 channels at 32x32, batch 8: 5 us, by subpixel 9",
+        ),
+        Rule(
+            OTHERWISE,
+            "subpixel",
+            "no form of cuDNN's backward-data: XLA would write out the zeros of the stride",
+            "bilinear k32 s16, 21 channels at 30x30: 20 us, as a convolution 410",
+        ),
     ),
     "input_gradient": (
-        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS),
-        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL),
-        Rule(HEAVY, "taps", _AS_STORED),
-        Rule(COMPLEX, "col2im", _COMPLEX),
-        Rule(APART_3D, "col2im", "one product, where a convolution of three axes reorders all its arrays"),
+        Rule(DEPTHWISE, "taps", _MULTIPLICATIONS, "k3 s2, 32 channels in three axes: 4 us, as a convolution 14"),
+        Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL, "k4 s2, 64 groups of 1 to 2 channels: 6 us, as a convolution 8"),
+        Rule(HEAVY, "taps", _AS_STORED, "pix2pix, 1024 channels at 2x2: 13 us, as a convolution 25"),
+        Rule(COMPLEX, "col2im", _COMPLEX, "CycleGAN, k3 s2, complex64: 38 us, as a convolution 87"),
+        Rule(
+            APART_3D,
+            "col2im",
+            "one product, where a convolution of three axes reorders all its arrays",
+            "nnU-Net, k2 s2: 18 us, as a convolution 22",
+        ),
         Rule(MANY_AXES, "col2im", _MANY_AXES),
-        Rule(OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward"),
+        Rule(
+            OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward", "CycleGAN, k3 s2: 9 us, by col2im 17"
+        ),
     ),
     "kernel_gradient": (
         Rule(
             DEPTHWISE_3D,
             "col2im",
             "one product for each channel, where a convolution of three axes reorders its arrays",
+            "k3 s2, 32 channels: 6 us, as a convolution 14",
         ),
-        Rule(FEW_PIXELS, "taps", _AS_STORED),
-        Rule(COMPLEX, "col2im", _COMPLEX),
+        Rule(FEW_PIXELS, "taps", _AS_STORED, "pix2pix, 1024 channels at 2x2: 11 us, as a convolution 29"),
+        Rule(COMPLEX, "col2im", _COMPLEX, "CycleGAN, k3 s2, complex64: 39 us, as a convolution 85"),
         Rule(MANY_AXES, "col2im", _MANY_AXES),
-        Rule(UNMATCHED_FILTER, "col2im", "no form of cuDNN's backward-filter"),
-        Rule(OTHERWISE, "lhs_dilation", "a dilated filter and no dilated image: cuDNN's backward-filter"),
+        Rule(
+            UNMATCHED_FILTER,
+            "col2im",
+            "no form of cuDNN's backward-filter",
+            "k7 s4, 128 channels at 4x4, batch 16: 9 us, as a convolution 14",
+        ),
+        Rule(
+            OTHERWISE,
+            "lhs_dilation",
+            "a dilated filter and no dilated image: cuDNN's backward-filter",
+            "CycleGAN, k3 s2: 9 us, by col2im 21",
+        ),
     ),
 }
 
