@@ -1,6 +1,6 @@
 """Where XLA swaps the operands of the forward op's convolution, so that the kernel is what the input slides over.
 
-It does so, on every platform, to an ungrouped convolution whose filter has more values per channel than its image. Axes
+On CPUs and GPUs it does so to an ungrouped convolution whose filter has more values per channel than its image. Axes
 on which the two are alike to it, one batch of products or one sum, keep their window and do not count. But it takes an
 axis with kernel 2, stride 2 and padding 1 for such a batch, whatever the input's size is, and where that is not 2 the
 sizes no longer fit, which ends the process. The conditions are those of XLA's `conv_operand_swapper.cc` (before 2026
@@ -33,8 +33,10 @@ def safely_swapped(form: Form) -> Form:
 
     @functools.wraps(form)
     def apply(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-        y = form(x, kernel, _with_rows_to_spare(geometry), sums)
-        return lax.slice(y, (0,) * y.ndim, (y.shape[0], *geometry.output_size, y.shape[-1]))
+        written = _with_rows_to_spare(geometry)
+        y = form(x, kernel, written, sums)
+        sizes = (y.shape[0], *geometry.output_size, y.shape[-1])
+        return y if written == geometry else lax.slice(y, (0,) * y.ndim, sizes)
 
     return apply
 

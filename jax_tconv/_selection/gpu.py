@@ -30,8 +30,9 @@ def _few_pixels(call: Call) -> bool:
 
 
 def _backward_data(call: Call) -> bool:
-    """As `MatchBackwardInput` of `conv_rewriter.cc` has it: padding that it can write without a negative one.
+    """As `MatchBackwardInput` of `conv_rewriter.cc` has it.
 
+    Where output padding makes the padding at the end negative, by less than a stride, it does without.
     Before that, `conv_operand_swapper.cc` swaps the operands where the kernel has more taps than the image has pixels,
     which XLA can hand on to cuDNN in two axes only.
     """
@@ -66,7 +67,7 @@ ONE_CHANNEL_IN = Condition(
 )
 FEW_PIXELS = Condition(f"ungrouped, fewer pixels than channels in and out, and {FEW}", _few_pixels)
 HEAVY = Condition(
-    f"several axes, ungrouped, fewer pixels than channels in and out, {FEW}, of {HEAVY_KERNEL:,} values or more",
+    f"several axes, ungrouped, fewer pixels than channels in and out, {FEW}, and {HEAVY_KERNEL:,} values in them",
     lambda call: _few_pixels(call) and call.geometry.ndim > 1 and call.taps * call.c_in * call.c_out >= HEAVY_KERNEL,
 )
 COMPLEX = Condition("complex numbers", lambda call: "complex" in call.dtype or "complex" in call.result_dtype)
@@ -76,7 +77,7 @@ APART_3D = Condition(
     lambda call: apart(call) and call.geometry.ndim > 2 and call.geometry.groups == 1,
 )
 BACKWARD_DATA = Condition(
-    "ungrouped, undilated, no rows added before the first, and in two axes no more taps than pixels", _backward_data
+    "ungrouped, undilated, padding that is not negative, and in two axes no more taps than pixels", _backward_data
 )
 STRIDE_1 = Condition("stride 1", lambda call: max(call.geometry.stride) == 1)
 UNMATCHED_FILTER = Condition(

@@ -166,9 +166,11 @@ def main() -> int:
         command = [sys.executable, "-m", "tests.accelerators.gpu_checks", name]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         failed += done.returncode != 0
-        # The last line of a traceback, or of what a dying compiler says.
-        why = "" if done.returncode == 0 else f" ({done.returncode}) {done.stderr.strip().splitlines()[-1:]}"
-        print("FAILED" if done.returncode else "ok", f"{check.__doc__}{why[:300]}", flush=True)
+        print("FAILED" if done.returncode else "ok", check.__doc__, flush=True)
+        if done.returncode:
+            # What a dying compiler says, or the last line of a traceback.
+            lines = done.stderr.strip().splitlines()
+            print("   ", done.returncode, next((line for line in lines if "Check failed" in line), lines[-1])[:300])
     return failed
 
 
