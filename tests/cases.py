@@ -4,6 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from jax_tconv._call.call import checked_call
+from jax_tconv._call.geometry import Geometry
+from tests import reference
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -44,6 +48,21 @@ class Case:
             x, kernel = (v + 1j * rng.standard_normal(v.shape) for v in (x, kernel))
         return x.astype(dtype), kernel.astype(dtype)
 
+    def judged(self, op) -> tuple:
+        """The two operands of `op`, drawn, and what the reference makes of them."""
+        x, kernel = self.draw()
+        y = reference.conv_transpose(x, kernel, **self.reference_arguments)
+        g = np.random.default_rng(1).standard_normal(y.shape)
+        if op == "forward":
+            return (x, kernel), y
+        x_bar, kernel_bar = reference.gradients(x, kernel, g, **self.reference_arguments)
+        return ((g, kernel), x_bar) if op == "input_gradient" else ((x, g), kernel_bar)
+
+    def geometry(self) -> Geometry:
+        """The case as the methods take it."""
+        shapes = (v.shape for v in self.draw())
+        return checked_call(*shapes, **self.arguments, output_size=None).geometry
+
     def __str__(self) -> str:
         return self.why.replace(" ", "-")
 
@@ -69,6 +88,7 @@ CASES = [
     _case("output padding beyond the stride 2d", (3, 3), 2, (2, 1), 0, (3, 2), (4, 3)),
     _case("stride and dilation share a factor 2d", (3, 4), 3, 4, 2, 1, 2),
     _case("stride divides dilation 2d", (4, 4), 3, 2, 1, 3, 4),
+    _case("one axis that XLA takes for a batch 2d", (6, 4), (2, 8), 2, (1, 0)),
     _case("grouped 2d", (3, 4), 3, 2, 1, 1, groups=3),
     _case("depthwise 2d", (4, 4), 4, 2, 1, groups=4, c_in=1, c_out=1),
     _case("grouped and dilated 2d", (5, 4), 3, 1, (4, 1), 0, (3, 1), groups=2),

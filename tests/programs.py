@@ -22,7 +22,12 @@ def program(op, x, kernel, dtype=jnp.float32, **arguments):
     }[op]
 
 
-def operations(op, x, kernel, **arguments):
-    """How often each of StableHLO's operations stands in the program of `op`, for arrays of these shapes."""
+def lowered(op, x, kernel, platform="cpu", **arguments):
+    """The StableHLO of `op` for arrays of these shapes, lowered for a platform that need not be there."""
     function, *operands = program(op, x, kernel, **arguments)
-    return Counter(re.findall(r"= \"?stablehlo\.(\w+)\b", jax.jit(function).lower(*operands).as_text()))
+    return jax.jit(function).trace(*operands).lower(lowering_platforms=(platform,)).as_text()
+
+
+def operations(op, x, kernel, **arguments):
+    """How often each of StableHLO's operations stands in it."""
+    return Counter(re.findall(r"= \"?stablehlo\.(\w+)\b", lowered(op, x, kernel, **arguments)))

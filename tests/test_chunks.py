@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv._call.call import checked_call
 from jax_tconv._methods import METHODS, rows
 from jax_tconv._methods.products import Sums
-from tests import reference
 from tests.cases import CASES, Case
 from tests.test_sharding import collectives
 
@@ -41,17 +39,8 @@ def test_values_in_chunks(method, op, chunk, cases, monkeypatch):
     monkeypatch.setattr(rows, "MEGABYTE", rows.MEGABYTE * chunk)
     looped = 0
     for case in cases:
-        x, kernel = case.draw()
-        call = checked_call(x.shape, kernel.shape, **case.arguments, output_size=None)
-        y = reference.conv_transpose(x, kernel, **case.reference_arguments)
-        g = np.random.default_rng(1).standard_normal(y.shape)
-        x_bar, kernel_bar = reference.gradients(x, kernel, g, **case.reference_arguments)
-        operands, wanted = {
-            "forward": ((x, kernel), y),
-            "input_gradient": ((g, kernel), x_bar),
-            "kernel_gradient": ((x, g), kernel_bar),
-        }[op]
-        lowered = lowered_anew(function, call.geometry, operands)
+        operands, wanted = case.judged(op)
+        lowered = lowered_anew(function, case.geometry(), operands)
         looped += "stablehlo.while" in lowered.as_text()
         ours = lowered.compile()(*operands)
         assert ours.shape == wanted.shape, case

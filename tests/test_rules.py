@@ -1,6 +1,7 @@
 """The tables of rules: each row is reached, the reason it gives is true of what it decides, and the docs show it."""
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from jax_tconv._selection.select import TABLES
 from jax_tconv.benchmarks import layers
 from jax_tconv.cli import rules
 from tests.cases import CASES
-from tests.programs import operations
+from tests.programs import lowered, operations
 
 ROOT = Path(__file__).parents[1]
 SQUARE = {"stride": 2, "padding": 1}
@@ -51,38 +52,76 @@ ON_A_CPU = {
         "one product per tap, and no patches": ((64, 8, 8, 256), (4, 4, 256, 128), SQUARE),
     },
 }
-REACHED = [(op, reason, layer) for op, layers in ON_A_CPU.items() for reason, layer in layers.items()]
+PATCHES, COMPLEX = {"stride": 2, "padding": 1, "groups": 8}, {"stride": 2, "dtype": "complex64"}
+ON_A_GPU = {
+    "forward": {
+        "one multiplication per tap": ((1, 64, 64, 64), (4, 4, 64, 1), SQUARE | {"groups": 64}),
+        "one channel of the input": ((8, 32, 32, 8), (4, 4, 8, 2), PATCHES),
+        "one product for each tap, in one batch": ((1, 2, 2, 1024), (4, 4, 1024, 512), SQUARE),
+        "cuBLAS multiplies complex matrices": ((4, 16, 16, 32), (4, 4, 32, 16), COMPLEX),
+        "one product and its order": ((1, 16, 16, 16, 256), (2, 2, 2, 256, 128), {"stride": 2}),
+        "one product, where XLA has no convolution": ((2, 3, 3, 4, 4, 8), (3, 3, 3, 3, 8, 4), SQUARE),
+        "other methods would multiply the zeros": ((1, 7, 64, 512), (9, 9, 512, 512), {"stride": 2, "dilation": 3}),
+        "cuDNN's backward-data": ((1, 64, 64, 256), (3, 3, 256, 128), SQUARE | {"output_padding": 1}),
+        "a plain convolution": ((8, 32, 32, 64), (3, 3, 64, 64), {"padding": 2, "dilation": 2}),
+        "no form of cuDNN's backward-data": ((1, 32, 32, 512), (3, 3, 512, 64), {"stride": 2, "groups": 4}),
+    },
+    "input_gradient": {
+        "one multiplication per tap": ((1, 64, 64, 64), (4, 4, 64, 1), SQUARE | {"groups": 64}),
+        "one channel of the input": ((8, 32, 32, 8), (4, 4, 8, 2), PATCHES),
+        "one product for each tap, in one batch": ((1, 2, 2, 1024), (4, 4, 1024, 512), SQUARE),
+        "cuBLAS multiplies complex matrices": ((4, 16, 16, 32), (4, 4, 32, 16), COMPLEX),
+        "one product, where a convolution of three": ((1, 16, 16, 16, 256), (2, 2, 2, 256, 128), {"stride": 2}),
+        "one product, where XLA has no convolution": ((2, 3, 3, 4, 4, 8), (3, 3, 3, 3, 8, 4), SQUARE),
+        "a strided convolution: cuDNN's forward": ((1, 64, 64, 256), (3, 3, 256, 128), SQUARE),
+    },
+    "kernel_gradient": {
+        "one product for each channel": ((2, 9, 9, 9, 32), (3, 3, 3, 32, 1), SQUARE | {"groups": 32}),
+        "one product for each tap, in one batch": ((1, 2, 2, 1024), (4, 4, 1024, 512), SQUARE),
+        "cuBLAS multiplies complex matrices": ((4, 16, 16, 32), (4, 4, 32, 16), COMPLEX),
+        "one product, where XLA has no convolution": ((2, 3, 3, 4, 4, 8), (3, 3, 3, 3, 8, 4), SQUARE),
+        "no form of cuDNN's backward-filter": ((32, 3, 3, 256), (5, 5, 256, 128), {"stride": 2, "padding": 2}),
+        "a dilated filter and no dilated image": ((1, 64, 64, 256), (3, 3, 256, 128), SQUARE),
+    },
+}
+REACHED = [
+    (platform, op, reason, layer)
+    for platform, table in (("cpu", ON_A_CPU), ("cuda", ON_A_GPU))
+    for op, layers in table.items()
+    for reason, layer in layers.items()
+]
 
 
 LAYERS = [(*layer.shapes[:2], layer.arguments) for layer in layers.load()]
 LAYERS += [(*(v.shape for v in case.draw()), case.arguments) for case in CASES]
 
 
-@pytest.mark.parametrize(("op", "reason", "layer"), REACHED)
-def test_a_layer_for_each_row(op, reason, layer):
+@pytest.mark.parametrize(("platform", "op", "reason", "layer"), REACHED)
+def test_a_layer_for_each_row(platform, op, reason, layer):
     x, kernel, arguments = layer
-    choice = select_method(x, kernel, **arguments, op=op, platform="cpu")
+    choice = select_method(x, kernel, **arguments, op=op, platform=platform)
     assert choice.reason.startswith(reason.strip())
-    assert FACTS[next(start for start in FACTS if choice.reason.startswith(start))](op, *layer, choice)
+    assert fact(choice)(op, x, kernel, arguments | {"platform": platform}, choice)
 
 
-def test_no_row_is_left_out():
-    for op, rows in TABLES["cpu"].items():
+@pytest.mark.parametrize(("platform", "layers"), [("cpu", ON_A_CPU), ("cuda", ON_A_GPU)])
+def test_no_row_is_left_out(platform, layers):
+    for op, rows in TABLES[platform].items():
         decided = Counter(
-            select_method(x, kernel, **arguments, op=op, platform="cpu").when
-            for x, kernel, arguments in ON_A_CPU[op].values()
+            select_method(x, kernel, **arguments, op=op, platform=platform).when
+            for x, kernel, arguments in layers[op].values()
         )
         # Each layer has a row of its own. Several devices are no argument; of groups the rows for one of them decide.
         apart = {"split over several devices", "2 to 16 groups"}
         assert decided == Counter({rule.when.words: 1 for rule in rows if rule.when.words not in apart})
 
 
-@pytest.mark.parametrize("platform", ["cuda", "rocm", "tpu"])
-def test_no_row_is_left_out_elsewhere(platform):
-    kinds = [SQUARE, {"groups": 2}, {"stride": 2, "groups": 2}]
-    for op, rows in TABLES[platform].items():
-        decided = [select_method((1, 8, 8, 8), (4, 4, 8, 4), **kind, op=op, platform=platform).when for kind in kinds]
-        assert set(decided) == {rule.when.words for rule in rows}
+def test_no_row_is_left_out_elsewhere():
+    assert TABLES["rocm"] is TABLES["cuda"]
+    for op, rows in TABLES["tpu"].items():
+        assert {select_method((1, 8, 8, 8), (4, 4, 8, 4), op=op, platform="tpu").when} == {
+            rule.when.words for rule in rows
+        }
 
 
 def test_groups_are_decided_as_one_of_them():
@@ -92,16 +131,17 @@ def test_groups_are_decided_as_one_of_them():
         assert (grouped.method, grouped.when, grouped.by_group) == (alone.method, alone.when, True)
 
 
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
 @pytest.mark.parametrize("op", OPS)
-def test_reasons_are_true_of_what_they_decide(op):
+def test_reasons_are_true_of_what_they_decide(op, platform):
     for x, kernel, arguments in LAYERS:
-        choice = select_method(x, kernel, **arguments, op=op, platform="cpu")
-        fact = next(fact for start, fact in FACTS.items() if choice.reason.startswith(start))
+        choice = select_method(x, kernel, **arguments, op=op, platform=platform)
+        holds = fact(choice)
         if choice.by_group:
             groups = arguments["groups"]
             x, kernel = (*x[:-1], x[-1] // groups), (*kernel[:-2], kernel[-2] // groups, kernel[-1])
             arguments = arguments | {"groups": 1}
-        assert fact(op, x, kernel, arguments, choice), (x, kernel, arguments, str(choice))
+        assert holds(op, x, kernel, arguments | {"platform": platform}, choice), (x, kernel, arguments, str(choice))
 
 
 def test_the_docs_show_the_tables():
@@ -129,6 +169,7 @@ def no_two_taps_meet(op, x, kernel, arguments, choice):
 
 def mostly_zeros(op, x, kernel, arguments, choice):
     shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x, kernel))
+    arguments = {name: value for name, value in arguments.items() if name != "platform"}
     y = jax.eval_shape(lambda x, k: conv_transpose(x, k, **arguments), *shapes)
     taps = math.prod(k / s for _, k, s, _, _ in axes(x, kernel, arguments))
     # What a product per phase reads, on average so many taps for each output pixel; and what there is to read.
@@ -169,7 +210,49 @@ def multiplications(op, x, kernel, arguments, choice):
     return not found["dot_general"] and not found["convolution"]
 
 
+def few_pixels(op, x, kernel, arguments, choice):
+    groups = arguments.get("groups", 1)
+    few = math.prod(x[:-1]) < min(kernel[-2] // groups, kernel[-1])
+    return few and one_product(op, x, kernel, arguments, choice)
+
+
+def dilations(which, op, x, kernel, arguments):
+    """Those of the one convolution's image (`lhs`) or filter (`rhs`)."""
+    ((values,),) = [re.findall(rf"{which}_dilate = \[([\d, ]+)\]", lowered(op, x, kernel, **arguments))]
+    return [int(value) for value in values.split(",")]
+
+
+def undilated_image(op, x, kernel, arguments, choice):
+    """One convolution, and no zeros between the rows of its image."""
+    alone = one_convolution(op, x, kernel, arguments, choice)
+    return alone and set(dilations("lhs", op, x, kernel, arguments)) == {1}
+
+
+def backward_data(op, x, kernel, arguments, choice):
+    return operations(op, x, kernel, **arguments)["reverse"] == 1 and one_convolution(op, x, kernel, arguments, choice)
+
+
+def backward_filter(op, x, kernel, arguments, choice):
+    strides = list(spelled(arguments.get("stride", 1), kernel))
+    alike = dilations("rhs", op, x, kernel, arguments) == strides
+    return alike and undilated_image(op, x, kernel, arguments, choice)
+
+
 FACTS = {
+    "one product for each tap, in one batch": few_pixels,
+    "one product for each channel": one_product,
+    "one channel of the input": lambda op, x, kernel, arguments, choice: (
+        kernel[-2] == arguments["groups"] and one_product(op, x, kernel, arguments, choice)
+    ),
+    "cuBLAS multiplies complex matrices": one_product,
+    "one product and its order": one_product,
+    "one product, where": one_product,
+    "cuDNN's backward-data": backward_data,
+    "a plain convolution": undilated_image,
+    "no form of cuDNN's backward-data": undilated_image,
+    "a strided convolution": undilated_image,
+    "no form of cuDNN's backward-filter": one_product,
+    "a dilated filter and no dilated image": backward_filter,
     "one multiplication per tap": multiplications,
     "other methods would multiply the zeros": mostly_zeros,
     "one product for all phases of a block": one_product,
@@ -189,3 +272,8 @@ FACTS = {
     "one product with the cotangent's patches": one_product,
     "all taps in one product": one_product,
 }
+
+
+def fact(choice):
+    """The function that finds out whether the reason is true."""
+    return next(fact for start, fact in FACTS.items() if choice.reason.startswith(start))

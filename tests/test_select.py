@@ -29,17 +29,6 @@ def test_every_choice_has_a_form_of_its_op_and_a_reason(case, op, platform):
             assert choice.method == method
 
 
-def test_on_a_gpu_cudnns_backward_data_is_written_as_it_is_matched():
-    choose = lambda **arguments: select_method((None, 8, 8, 4), (4, 4, 4, 2), platform="cuda", **arguments).method
-    assert choose(stride=2, padding=1) == "lhs_dilation"
-    assert choose(stride=2, dilation=2) == "subpixel"
-    assert choose(stride=2, groups=2) == "subpixel"
-    assert choose(stride=2, padding=4) == "subpixel"
-    assert choose(groups=2) == "lhs_dilation"
-    for op in ("input_gradient", "kernel_gradient"):
-        assert choose(stride=2, groups=2, op=op) == "lhs_dilation"
-
-
 # Input, kernel (both channels last), arguments; methods of the op and its two gradients: what the rules reason from.
 ON_A_CPU = {
     "dcgan, 1x1 to 4x4": ((64, 1, 1, 100), (4, 4, 100, 512), {}, "col2im col2im taps"),

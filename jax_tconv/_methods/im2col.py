@@ -62,7 +62,7 @@ def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums)
 
 def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """Undilated, so that block `m` is the output's rows from `m * stride` on, and chunks of blocks are chunks of it."""
-    first, weights = geometry.axes[0], polyphase.block_matrix(kernel, geometry)
+    first, weights = geometry.axes[0], sums.apart(polyphase.block_matrix(kernel, geometry))
     # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
     skipped, cut = divmod(first.padding_low, first.stride)
     more = 1 if cut else 0
@@ -85,7 +85,7 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
 
 def _by_dilated_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """All blocks first: with dilation the phases of one block lie apart in the output."""
-    first, weights = phases(geometry)[0], polyphase.block_matrix(kernel, geometry)
+    first, weights = phases(geometry)[0], sums.apart(polyphase.block_matrix(kernel, geometry))
 
     def compute(start: Any, rows: int) -> jax.Array:
         return sums.product(block_patches(x, start, rows, geometry, (first.around, first.around)), weights)

@@ -13,12 +13,11 @@ import jax
 from jax import lax
 
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.products import Sums, kernel_by_output_channel
-from jax_tconv._methods.products import strided_convolution as input_gradient
-
-__all__ = ["forward", "input_gradient", "kernel_gradient"]
+from jax_tconv._methods.products import Sums, kernel_by_output_channel, strided_convolution
+from jax_tconv._methods.swapped import safely_swapped
 
 
+@safely_swapped
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
     axes = zip(geometry.kernel_size, geometry.dilation, geometry.padding_low, geometry.padding_high, strict=True)
@@ -32,6 +31,16 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
         rhs_dilation=geometry.dilation,
         feature_group_count=geometry.groups,
     )
+
+
+def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    """The strided convolution, with as much padding at the end as at the start wherever that makes no further row.
+
+    cuDNN pads both ends alike; for anything else XLA first writes out the whole cotangent, padded.
+    """
+    axes = zip(geometry.padding_low, geometry.padding_high, geometry.stride, strict=True)
+    pads = [(low, low if 0 < low - high < stride else high) for low, high, stride in axes]
+    return strided_convolution(g, kernel, geometry, sums, pads)
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:

@@ -7,11 +7,12 @@ program grows with the groups side by side, and not with those mapped over, whos
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
@@ -47,6 +48,16 @@ class Sums(NamedTuple):
         a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
         return self.matmul(a.T, b)
 
+    def apart(self, array: jax.Array) -> jax.Array:
+        """The array, its last axis against all others as products take it, made before the product that it goes into.
+
+        XLA's GPU compiler moves what makes an operand into the product's kernel, and fails where that has no tiles.
+        """
+        if not self.whole:
+            return array
+        flat = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+        return lax.optimization_barrier(flat).reshape(array.shape)
+
     def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The product of two matrices."""
         return jnp.matmul(a, b, precision=self.precision, preferred_element_type=self.dtype)
@@ -69,14 +80,28 @@ class Sums(NamedTuple):
         )
 
 
-def strided_convolution(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-    """The convolution K whose adjoint the transposed convolution is: the definition that all methods serve."""
+def sum_of_terms(counts: Sequence[int], term: Callable[[Sequence[Any]], jax.Array], in_a_loop: bool) -> jax.Array:
+    """The sum of `term` over all indices below `counts`, which in a loop are known only when the program runs."""
+    if not in_a_loop:
+        return functools.reduce(lax.add, map(term, np.ndindex(*counts)))
+    first = term([0] * len(counts))
+    add = lambda number, total: total + term(jnp.unravel_index(number, tuple(counts)))  # noqa: E731
+    return lax.fori_loop(1, math.prod(counts), add, first)
+
+
+def strided_convolution(
+    g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, padding: Sequence[tuple[int, int]] = ()
+) -> jax.Array:
+    """The convolution K whose adjoint the transposed convolution is: the definition that all methods serve.
+
+    `padding` stands in for the geometry's where it gives the same rows.
+    """
     return sums.convolution(
         g,
         kernel,
         ("N*C", "*OI", "N*C"),
         window_strides=geometry.stride,
-        padding=list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
+        padding=padding or list(zip(geometry.padding_low, geometry.padding_high, strict=True)),
         rhs_dilation=geometry.dilation,
         feature_group_count=geometry.groups,
     )

@@ -52,9 +52,11 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
     axes, c_in = phases(geometry), kernel.shape[-2]
     taps = [axis.taps for axis in axes]
     weights = block_matrix(kernel, geometry).T
+    one_channel = kernel.shape[-2:] == (1, 1)
 
     def compute(start: Any, rows: int) -> jax.Array:
         blocks = _blocks(g, start, rows + axes[0].around, geometry)
+        blocks = sums.apart(blocks) if one_channel else blocks
         columns = sums.product(blocks, weights)
         columns = columns.reshape(*blocks.shape[:-1], *taps, c_in)
         here = (rows, *geometry.input_size[1:])
@@ -75,11 +77,12 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
 def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient: what each block meets in the input, with the block."""
     axes, n = phases(geometry), geometry.ndim
-    around = axes[0].around
+    around, one_channel = axes[0].around, x.shape[-1] == g.shape[-1] == 1
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         near = block_patches(x, start, rows, geometry, (around, around + beyond))
-        return sums.gram(near, _blocks(g, start, rows, geometry, beyond))
+        near, blocks = sums.apart(near), _blocks(g, start, rows, geometry, beyond)
+        return sums.apart(sums.gram(near, sums.apart(blocks))) if one_channel else sums.gram(near, blocks)
 
     counts, taps, phase = ([getattr(axis, name) for axis in axes] for name in ("blocks", "taps", "count"))
     held = math.prod(taps) * x.shape[-1] + math.prod(phase) * g.shape[-1]

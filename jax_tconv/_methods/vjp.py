@@ -10,8 +10,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.products import Sums, strided_convolution
 from jax_tconv._methods.rows import varying_axes
+from jax_tconv._methods.swapped import safely_swapped
 
 
+@safely_swapped
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The convolution's vjp in its image, at cotangent `x`."""
     x, kernel = x.astype(sums.dtype), kernel.astype(sums.dtype)

@@ -66,7 +66,8 @@ def conv_transpose(
       TypeError: an argument is not of its kind, or not of a supported dtype (float16, bfloat16, float32, float64,
         complex64, complex128).
       ValueError: shapes that do not fit together, a number out of range, an unknown name, an output without a row.
-      NotImplementedError: the named method would need too much memory (`"matrix"` and `"scatter"` only).
+      NotImplementedError: the named method would need too much memory (`"matrix"` and `"scatter"` only), or is a
+        convolution of four axes or more, lowered for a GPU.
 
     Source: PyTorch's documentation of ConvTranspose; V. Dumoulin and F. Visin, "A guide to convolution arithmetic for
     deep learning" (2016).

@@ -74,9 +74,10 @@ def _compute(
     accumulate = jnp.promote_types(jnp.promote_types(operand_dtype, dtype), jnp.float32)
     if jnp.finfo(operand_dtype).bits >= 32:
         operand_dtype = accumulate
-    elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
-        # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
-        accumulate = operand_dtype
+    elif platform in ("cuda", "rocm") and choice.method in SINGLE_SUM:
+        # XLA matches cuDNN's backward-data only where operands and result have one dtype. Of halves cuDNN makes sums in
+        # float32 that it rounds once; for a wider result the operands are widened, which keeps their products exact.
+        operand_dtype = accumulate = operand_dtype if dtype == operand_dtype else accumulate
     sums = Sums(precision, accumulate, choice.whole)
     # The name under which a profile shows what follows.
     with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):

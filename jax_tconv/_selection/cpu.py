@@ -15,6 +15,7 @@ import math
 
 from jax_tconv._call.call import Call
 from jax_tconv._methods.col2im import mostly_seams
+from jax_tconv._selection.conditions import DEPTHWISE, LARGE_OUTPUT, apart
 from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 
 # Groups computed one by one: compile time grows with each, and 64 of them take 2 s per op.
@@ -27,10 +28,6 @@ WIDE_IN, WIDE_OUT, WIDE_CONVOLUTION, WIDE_PATCH = 128, 64, 128, 32
 MAX_PATCH = 2048
 # Values in a kernel from which on a copy of it costs more than the products that it would speed up.
 HEAVY_KERNEL = 2**21
-
-
-def _apart(call: Call) -> bool:
-    return all(axis.kernel_size <= axis.stride and axis.dilation == 1 for axis in call.geometry.axes)
 
 
 def _even(call: Call) -> bool:
@@ -49,22 +46,15 @@ def _heavy(call: Call) -> bool:
 
 
 SEVERAL_DEVICES = Condition("split over several devices", lambda call: call.several_devices)
-DEPTHWISE = Condition(
-    "several groups, of one channel in and out", lambda call: call.c_in == call.c_out == call.geometry.groups > 1
-)
 FEW_GROUPS = Condition(
     f"2 to {MAX_SEPARATE_GROUPS} groups", lambda call: 1 < call.geometry.groups <= MAX_SEPARATE_GROUPS
-)
-LARGE_OUTPUT = Condition(
-    "more than two output pixels per input pixel and phase",
-    lambda call: math.prod(call.geometry.output_size) > 2 * math.prod(call.geometry.input_size + call.geometry.stride),
 )
 MANY_TAPS_PER_IMAGE = Condition(
     f"more than {MANY_TAPS} taps on several axes", lambda call: call.taps > MANY_TAPS and call.geometry.ndim > 1
 )
 MORE_TAPS = Condition(f"more than {MANY_TAPS} taps", lambda call: call.taps > MANY_TAPS)
 HEAVY = Condition(f"several axes, fewer pixels than channels out, a kernel of {HEAVY_KERNEL:,} values or more", _heavy)
-APART = Condition("kernel at most stride, undilated", _apart)
+APART = Condition("kernel at most stride, undilated", apart)
 NARROW_CONVOLUTION = Condition(
     f"kernel a multiple of stride, one or two axes, undilated, ungrouped, fewer than {WIDE_CONVOLUTION} channels out",
     lambda call: _plain(call) and _even(call) and call.group_out < WIDE_CONVOLUTION,

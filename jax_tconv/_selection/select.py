@@ -141,9 +141,16 @@ def check_size(method: Method | None, call: Call) -> None:
 
 
 def choose(op: Op, call: Call, platform: Platform | None, method: Method | None = None) -> Choice:
-    """The named method where it has a form of `op`, else what suits the platform; None is one that is not listed."""
+    """The named method where it has a form of `op`, else what suits the platform; None is one that is not listed.
+
+    NotImplementedError where the platform's compiler cannot make that form.
+    """
     call = dataclasses.replace(call, whole=platform != "cpu" or call.several_devices)
     if method is not None and hasattr(METHODS[method], op):
+        if platform in ("cuda", "rocm") and (why := gpu.refusal(op, method, call)):
+            raise NotImplementedError(
+                f'method="{method}" cannot compute {op} on {platform}: {why}; method=None has no such limit'
+            )
         reason = f'method="{method}" was asked for and has a form of it'
         return Choice(op, method, reason, _variant(method, op, call), whole=call.whole)
     rule = deciding(TABLES.get(platform, tpu.RULES)[op], call)  # type: ignore[arg-type]

@@ -26,9 +26,10 @@ class Chip(NamedTuple):
     clock: float = 0.0
 
 
-# Dense peaks as the makers state them; float32 on a TPU at JAX's default precision is one pass in bfloat16.
+# Dense peaks as the makers state them; float32 on a TPU at JAX's default precision is one pass in bfloat16. A complex
+# product is four real ones.
 CHIPS = {
-    "h200": Chip("cuda", {"float32": 495e12, "bfloat16": 989e12}, 4.8e12),
+    "h200": Chip("cuda", {"float32": 495e12, "bfloat16": 989e12, "float16": 989e12, "complex64": 495e12 / 4}, 4.8e12),
     "v5e": Chip("tpu", {"float32": 197e12, "bfloat16": 197e12}, 819e9, 1.5e9),
     "v6e": Chip("tpu", {"float32": 918e12, "bfloat16": 918e12}, 1640e9, 1.75e9),
 }
