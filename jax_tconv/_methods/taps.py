@@ -8,6 +8,7 @@ all taps are one batched product: it reads and writes the kernel, by far the lar
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods import aligned
 from jax_tconv._methods.polyphase import by_residue, phases, place, reach, residues, rows_met_by_blocks, split_taps
 from jax_tconv._methods.products import Sums, channels_by_group, channels_together, kernel_by_group, over_groups
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, sum_rows
@@ -34,8 +36,10 @@ DEPTHWISE_MEGABYTES = 1
 
 def variant(op: Op, call: Call) -> str:
     """`products` or, of one channel per group, `multiplications`; one after the other, in a loop over the taps, or one
-    batched product.
+    batched product; `aligned`, on several devices.
     """
+    if call.several_devices and op != "kernel_gradient":
+        return "aligned"
     counts = [axis.taps for axis in phases(call.geometry)] if op == "forward" else call.geometry.kernel_size
     groups = call.geometry.groups
     # Ungrouped, the kernel gradient of one channel is a product.
@@ -50,6 +54,8 @@ def variant(op: Op, call: Call) -> str:
 
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
+    if sums.split:
+        return aligned.forward(x, kernel, geometry, functools.partial(_by_class, geometry.groups, sums))
     form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry, whole=sums.whole))
     if form == "one batched product":
         return _batched_forward(x, kernel, geometry, sums)
@@ -70,6 +76,8 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
 
 def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The strided convolution."""
+    if sums.split:
+        return _aligned_input_gradient(g, kernel, geometry, sums)
     form = variant("input_gradient", Call.of("input_gradient", g.shape, kernel.shape, geometry, whole=sums.whole))
     if form == "one batched product":
         return _batched_input_gradient(g, kernel, geometry, sums)
@@ -132,6 +140,31 @@ def _multiplications(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums,
         return jnp.stack([gradient(tap) for tap in np.ndindex(*geometry.kernel_size)])
 
     return sum_rows(n_rows, rows, compute).reshape(*geometry.kernel_size, x.shape[-1], 1)
+
+
+def _by_class(
+    groups: int, sums: Sums, shifted: aligned.Shifted, chosen: aligned.Chosen, weights: jax.Array
+) -> jax.Array:
+    n, weights = len(chosen), kernel_by_group(weights, groups)
+    rows, phase = "abcdefgh"[:n], "ijklmnop"[:n]
+    terms = (
+        _product(
+            f"N{rows}GI,{phase}GIO->N{rows}{phase}GO", channels_by_group(shifted(shifts), groups), weights[at], sums
+        )
+        for at, shifts in zip(
+            np.ndindex(*weights.shape[:n]), itertools.product(*(each.shifts for each in chosen)), strict=True
+        )
+    )
+    return channels_together(functools.reduce(lax.add, terms))
+
+
+def _aligned_input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
+    weights, rows = kernel_by_group(kernel, geometry.groups), "abcdefgh"[: geometry.ndim]
+    terms = (
+        _product(f"N{rows}GO,GIO->N{rows}GI", channels_by_group(met, geometry.groups), weights[tap], sums)
+        for tap, met in aligned.rows_met(g, geometry).items()
+    )
+    return channels_together(functools.reduce(lax.add, terms))
 
 
 @over_groups("forward")

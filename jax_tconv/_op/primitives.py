@@ -51,7 +51,8 @@ def _transpose(op: Op, position: int, cotangent: Any, a: Any, b: Any, **params: 
     wanted = OPERANDS[op][position]
     adjoint = OP_COMPUTING[wanted]
     operands = (arrays[role] for role in OPERANDS[adjoint])
-    return bind(adjoint, *operands, **params | {"dtype": arrays[wanted].aval.dtype})
+    aval = arrays[wanted].aval
+    return sharding.sharded_as(bind(adjoint, *operands, **params | {"dtype": aval.dtype}), aval)
 
 
 def _compute(
@@ -77,7 +78,7 @@ def _compute(
     elif platform in ("cuda", "rocm") and dtype == operand_dtype and choice.method in SINGLE_SUM:
         # cuDNN sums halves in float32 and rounds once; asked for float32, XLA no longer matches its backward-data.
         accumulate = operand_dtype
-    sums = Sums(precision, accumulate, choice.whole)
+    sums = Sums(precision, accumulate, choice.whole, several_devices)
     # The name under which a profile shows what follows.
     with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):
         a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))

@@ -30,6 +30,18 @@ class Rule(NamedTuple):
 Rules: TypeAlias = Mapping[Op, tuple[Rule, ...]]
 
 OTHERWISE = Condition("otherwise", lambda call: True)
+DEPTHWISE = Condition(
+    "several groups, of one channel in and out", lambda call: call.c_in == call.c_out == call.geometry.groups > 1
+)
+SEVERAL_DEVICES = Condition("split over several devices", lambda call: call.several_devices)
+GROUPS_ON_SEVERAL_DEVICES = Condition(
+    "several groups, split over several devices", lambda call: call.several_devices and call.geometry.groups > 1
+)
+DEPTHWISE_ON_SEVERAL_DEVICES = Condition(
+    f"{DEPTHWISE.words}, split over several devices", lambda call: call.several_devices and DEPTHWISE.holds(call)
+)
+# These split by batch, rows, channels out and whole groups, and move no more than the halo.
+SPLIT_GROUPS = "the products of all groups at once, which are split by rows and by groups"
 
 
 def deciding(rows: Sequence[Rule], call: Call) -> Rule:
