@@ -6,6 +6,7 @@ from collections import Counter
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jax_tconv import conv_transpose
 
@@ -22,7 +23,13 @@ def program(op, x, kernel, dtype=jnp.float32, **arguments):
     }[op]
 
 
-def operations(op, x, kernel, **arguments):
-    """How often each of StableHLO's operations stands in the program of `op`, for arrays of these shapes."""
+def operations(op, x, kernel, devices=1, **arguments):
+    """How often each of StableHLO's operations stands in the program of `op`, for arrays of these shapes.
+
+    With more devices than one, as it is lowered to be split over so many.
+    """
     function, *operands = program(op, x, kernel, **arguments)
+    if devices > 1:
+        mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+        operands = (jax.device_put(jnp.zeros(v.shape), NamedSharding(mesh, PartitionSpec())) for v in operands)
     return Counter(re.findall(r"= \"?stablehlo\.(\w+)\b", jax.jit(function).lower(*operands).as_text()))

@@ -79,11 +79,13 @@ def mesh_of(count, kind=AxisType.Auto):
     return jax.make_mesh((count,), ("devices",), axis_types=(kind,), devices=jax.devices()[:count])
 
 
-@pytest.mark.parametrize("kind", ["batch", "rows", "channels"])
-@pytest.mark.parametrize("name", LAYERS)
+SPLITS = [(name, kind) for name in LAYERS for kind in ("rows", "channels")]
+SPLITS += [(name, "batch") for name in ("k3 s2", "eight groups", "depthwise")]
+
+
+@pytest.mark.parametrize(("name", "kind"), SPLITS)
 def test_values_and_what_is_sent(name, kind):
     x, kernel, arguments = LAYERS[name]
-    # Of the batch there are few.
     parts = x[0] if kind == "batch" else 8
     y = drawn(name)[0][2].shape
     sent = []
@@ -98,8 +100,7 @@ def test_values_and_what_is_sent(name, kind):
         assert sums == backward
         assert [each.bytes for each in sums] == ([8 * math.prod(x)] if arguments.get("groups", 1) == 1 else [])
         return
-    if parts > 1:
-        assert [each.bytes for each in sums] == [8 * math.prod(kernel)]
+    assert [each.bytes for each in sums] == [8 * math.prod(kernel)]
     of_x, of_y = halo(x[1], kernel[0], y[1], 8, **arguments) if kind == "rows" else (0, 0)
     row_of_x, row_of_y = (8 * math.prod(shape) // shape[1] for shape in (x, y))
     exchanged = [each for each in backward if each not in sums]

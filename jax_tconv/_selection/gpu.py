@@ -29,7 +29,7 @@ STRIDE_1 = Condition("stride 1", lambda call: max(call.geometry.stride) == 1)
 
 RULES: Rules = {
     "forward": (
-        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", "one multiplication per tap, which are split by rows"),
+        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", "multiplications, one per tap, which are split by rows"),
         Rule(GROUPS_ON_SEVERAL_DEVICES, "im2col", SPLIT_GROUPS),
         Rule(BACKWARD_DATA, "lhs_dilation", "cuDNN's backward-data"),
         Rule(STRIDE_1, "lhs_dilation", "a plain convolution, with no zeros to avoid"),
@@ -38,7 +38,7 @@ RULES: Rules = {
         ),
     ),
     "input_gradient": (
-        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", "one multiplication per tap, which are split by rows"),
+        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", "multiplications, one per tap, which are split by rows"),
         Rule(GROUPS_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
         Rule(OTHERWISE, "lhs_dilation", "a strided convolution: cuDNN's forward"),
     ),
