@@ -14,17 +14,21 @@ TRIPS = re.compile(r'known_trip_count"?[:=]\{"?n"?[:=]"?(\d+)')
 
 
 class Collective(NamedTuple):
-    """One collective: its kind, the type of its result, the bytes of that, and how often it runs."""
+    """One collective: its kind, the bytes of each array that it gives (some are combined), and how often it runs."""
 
     kind: str
-    result: str
-    bytes: int
+    arrays: tuple[int, ...]
     times: int
 
     @property
+    def largest(self) -> int:
+        """The bytes of its largest array."""
+        return max(self.arrays)
+
+    @property
     def total(self) -> int:
-        """The bytes of all its runs."""
-        return self.bytes * self.times
+        """The bytes of all its arrays, in all its runs."""
+        return sum(self.arrays) * self.times
 
 
 def collectives(text: str) -> list[Collective]:
@@ -36,8 +40,7 @@ def collectives(text: str) -> list[Collective]:
         for line in lines:
             match = INSTRUCTION.match(line)
             if match and runs.get(name):
-                result = _result(*match.groups())
-                found.append(Collective(match[2], result, _bytes(result), runs[name]))
+                found.append(Collective(match[2], _arrays(*match.groups()), runs[name]))
     return found
 
 
@@ -72,17 +75,17 @@ def _runs(bodies: dict[str, list[str]], entry: str) -> dict[str, int]:
     return runs
 
 
-def _result(type_: str, kind: str, started: str | None) -> str:
-    """The type of what the collective gives; where it is only started, that stands after its operands."""
+def _arrays(type_: str, kind: str, started: str | None) -> tuple[int, ...]:
+    """The bytes of each array that it gives; of one that is only started, these stand after its operands."""
+    found = [
+        math.prod(int(size) for size in sizes.split(",") if size) * int(bits) // 8
+        for _, bits, sizes in ARRAY.findall(type_)
+    ]
     if not started or kind == "all-reduce":
-        return type_
-    arrays = [match[0] for match in ARRAY.finditer(type_) if match[3] or kind == "all-gather"]
-    return ", ".join(arrays[len(arrays) // 2 :])
-
-
-def _bytes(result: str) -> int:
-    sizes = (math.prod(map(int, filter(None, dims.split(",")))) * int(bits) for _, bits, dims in ARRAY.findall(result))
-    return sum(sizes) // 8
+        return tuple(found)
+    if kind == "collective-permute":
+        found = [size for (_, _, sizes), size in zip(ARRAY.findall(type_), found, strict=True) if sizes]
+    return tuple(found[len(found) // 2 :])
 
 
 def halo(rows: int, kernel: int, out: int, parts: int, stride=1, padding=0, dilation=1, **_) -> tuple[int, int]:

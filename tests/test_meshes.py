@@ -1,4 +1,4 @@
-"""Eight devices, and what of the arrays is split over them: the values of one, and what the devices send one another."""
+"""Eight devices, and what of the arrays is split over them: the values of one device, and what they send."""
 
 import functools
 import math
@@ -83,6 +83,30 @@ SPLITS = [(name, kind) for name in LAYERS for kind in ("rows", "channels")]
 SPLITS += [(name, "batch") for name in ("k3 s2", "eight groups", "depthwise")]
 
 
+PROGRAM = """
+%body (p: (s32[], f32[4])) -> (s32[], f32[4]) {
+  %ar = f32[4]{0} all-reduce(%x), to_apply=%add
+}
+
+ENTRY %main (p: f32[8]) -> f32[8] {
+  %w = (s32[], f32[4]{0}) while(%t), condition=%c, body=%body, backend_config={"known_trip_count":{"n":"5"}}
+  %ag = (f32[2,3]{1,0}, f32[8,3]{1,0}) all-gather-start(%x), dimensions={0}
+  %done = f32[8,3]{1,0} all-gather-done(%ag)
+  %cp = (bf16[2,3]{1,0}, bf16[2,3]{1,0}, u32[], u32[]) collective-permute-start(%x)
+  ROOT %two = (f32[3]{0}, f64[]) all-reduce-start(%x, %y), to_apply=%add
+}
+"""
+
+
+def test_collectives_are_read_from_the_text():
+    assert sorted(collectives(PROGRAM)) == [
+        ("all-gather", (96,), 1),
+        ("all-reduce", (12, 8), 1),
+        ("all-reduce", (16,), 5),
+        ("collective-permute", (12,), 1),
+    ]
+
+
 @pytest.mark.parametrize(("name", "kind"), SPLITS)
 def test_values_and_what_is_sent(name, kind):
     x, kernel, arguments = LAYERS[name]
@@ -98,16 +122,18 @@ def test_values_and_what_is_sent(name, kind):
         # The input gradient sums over the channels out; whole groups share nothing.
         assert not forward
         assert sums == backward
-        assert [each.bytes for each in sums] == ([8 * math.prod(x)] if arguments.get("groups", 1) == 1 else [])
+        assert [each.total for each in sums] == ([8 * math.prod(x)] if arguments.get("groups", 1) == 1 else [])
         return
-    assert [each.bytes for each in sums] == [8 * math.prod(kernel)]
+    assert [each.total for each in sums] == [8 * math.prod(kernel)]
     of_x, of_y = halo(x[1], kernel[0], y[1], 8, **arguments) if kind == "rows" else (0, 0)
     row_of_x, row_of_y = (8 * math.prod(shape) // shape[1] for shape in (x, y))
     exchanged = [each for each in backward if each not in sums]
     assert {each.kind for each in forward + exchanged} <= {"collective-permute"}
     assert all(each.times == 1 for each in forward + exchanged)
-    assert max((each.bytes for each in forward), default=0) <= of_x * row_of_x
-    assert max((each.bytes for each in exchanged), default=0) <= max(of_y * row_of_y, of_x * row_of_x)
+    # From two neighbours, and for two classes of residues or two gradients.
+    assert sum(each.total for each in forward) <= 4 * of_x * row_of_x
+    assert max((each.largest for each in forward), default=0) <= of_x * row_of_x
+    assert max((each.largest for each in exchanged), default=0) <= max(of_y * row_of_y, of_x * row_of_x)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -133,7 +159,7 @@ def test_a_bias_adds_one_sum():
     loss = lambda x, kernel, bias: (conv_transpose(x, kernel, bias, **layer[2]) ** 2).sum()
     program = jax.jit(jax.grad(loss, (0, 1, 2))).lower(x, kernel, jnp.ones(8)).compile()
     assert {each.kind for each in collectives(program.as_text())} == {"all-reduce"}
-    assert sum(each.bytes for each in collectives(program.as_text())) == 8 * (kernel.size + 8)
+    assert sum(each.total for each in collectives(program.as_text())) == 8 * (kernel.size + 8)
 
 
 EXPLICIT = {
@@ -213,4 +239,6 @@ def test_what_explicit_axes_refuse(kind):
 def test_shardings_that_cannot_be(spec, words):
     apply = functools.partial(conv_transpose, **DOUBLING)
     with pytest.raises(ValueError, match=words):
-        jax.jit(apply, in_shardings=(NamedSharding(mesh_of(8), spec), None))(jnp.ones((8, 4, 4, 2)), jnp.ones((4, 4, 2, 3)))
+        jax.jit(apply, in_shardings=(NamedSharding(mesh_of(8), spec), None))(
+            jnp.ones((8, 4, 4, 2)), jnp.ones((4, 4, 2, 3))
+        )

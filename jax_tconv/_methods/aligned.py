@@ -1,10 +1,10 @@
 """The polyphase decomposition in arrays that keep the rows of the input: the forms that are split over devices.
 
-Where an image is split by rows, an array with one row more does not lie where the image lay, and the compiler sends all
-of it around. So every array here has as many rows as the input, or `stride` times as many: row `q * stride + r` of the
-output is residue `r` of row `q`, and its taps meet input rows `q + shift`. The rows a shift further on are one `lax.pad`
-whose two edges cancel, for which a device gets just those rows from its neighbours. That holds for an axis on which the
-output has `stride` times the rows of the input; on others the values are the same, and more is sent.
+Where an image is split by rows, an array with one row more does not lie where the image lay, and the compiler sends
+all of it around. So every array here has as many rows as the input, or `stride` times as many: row `q * stride + r` of
+the output is residue `r` of row `q`, and its taps meet input rows `q + shift`. The rows a shift further on are one
+`lax.pad` whose two edges cancel, for which a device gets just those rows from its neighbours. That holds for an axis on
+which the output has `stride` times the rows of the input; on others the values are the same, and more is sent.
 
 Residues whose taps have the same shifts are a class, and are computed together. On an axis there are up to four, or
 where it is dilated up to `stride`. The channels are never part of a larger axis, so that they may be split too.
@@ -34,8 +34,8 @@ class Class(NamedTuple):
 
 Chosen: TypeAlias = tuple[Class, ...]
 Shifted: TypeAlias = Callable[[tuple[int, ...]], jax.Array]
-# Gives `(batch, *counts, *residues, out)` for a class of each axis, from the shifted inputs and from the taps, which are
-# `(*shifts, *residues, in, out)`.
+# Gives `(batch, *counts, *residues, out)` for a class of each axis, from the shifted inputs and from the taps, which
+# are `(*shifts, *residues, in, out)`.
 Combine: TypeAlias = Callable[[Shifted, Chosen, jax.Array], jax.Array]
 
 
@@ -44,10 +44,11 @@ def classes(axis: Axis) -> list[Class]:
     found: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
     for residue, met in enumerate(meetings(axis)):
         found.setdefault(tuple(shift for _, shift in met), []).append((residue, [tap for tap, _ in met]))
-    return [
-        Class([residue for residue, _ in members], shifts, [list(t) for t in zip(*(t for _, t in members), strict=True)])
-        for shifts, members in found.items()
-    ]
+    every = []
+    for shifts, members in found.items():
+        taps = [list(row) for row in zip(*(taps for _, taps in members), strict=True)]
+        every.append(Class([residue for residue, _ in members], shifts, taps))
+    return every
 
 
 def rows_of(axis: Axis) -> int:
@@ -93,7 +94,7 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, combine: Combin
 
 def rows_met(g: jax.Array, geometry: Geometry) -> dict[tuple[int, ...], jax.Array]:
     """What the input pixels meet with each tap in the cotangent, `(batch, *input_size, out)` each."""
-    met = {(): g}
+    met: dict[tuple[int, ...], jax.Array] = {(): g}
     for number in range(geometry.ndim):
         met = {
             (*taps, tap): rows
@@ -129,7 +130,7 @@ def _rows_met(g: jax.Array, geometry: Geometry, number: int) -> list[jax.Array]:
     count = rows_of(axis)
     g = _shifted(g, at, 0, count * axis.stride)
     phases = g.reshape(*g.shape[:at], count, axis.stride, *g.shape[at + 1 :])
-    met = {}
+    met: dict[int, jax.Array] = {}
     for each in classes(axis):
         for shift, taps in zip(each.shifts, each.taps, strict=True):
             rows = _shifted(_taken(phases, at + 1, each.residues), at, -shift, axis.input_size)

@@ -1,7 +1,7 @@
 """The three ops on several devices: under `shard_map` (varying manual axes) and under meshes with explicit axes.
 
-Automatic sharding needs nothing here but the word that there are several: the compiler sees the operations that an op is
-lowered to, which then are those that it splits well (`_methods/aligned.py`).
+Automatic sharding needs nothing here but the word that there are several: the compiler sees the operations that an op
+is lowered to, which then are those that it splits well (`_methods/aligned.py`).
 """
 
 import math
