@@ -26,8 +26,8 @@ class Sums(NamedTuple):
     """How products are summed: the `precision` of the products, as lax has it, and the dtype of sums and results.
 
     `whole`: the image is taken whole, and not a few rows at a time as suits a CPU's cache (`rows.py`). `split`: the
-    compiler splits the program over several devices; it does not split an axis made of two by the second of them, nor
-    by the first where it is not known to be whole, so products leave all axes as they are.
+    compiler splits the program over several devices. An array of which one axis was made of two it would gather first,
+    so products leave all axes as they are.
     """
 
     precision: Any

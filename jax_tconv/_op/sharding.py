@@ -28,8 +28,8 @@ def vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 def result_sharding(op: Op, a: Any, b: Any, geometry: Geometry) -> NamedSharding:
     """The sharding of the result: each of its axes is sharded as in the operand that has it.
 
-    Raises ValueError if an explicit mesh axis shards the taps of a kernel, parts of a group, or rows or channels of
-    which the result has a number that it does not divide.
+    Raises ValueError if an explicit mesh axis shards the taps of a kernel or parts of a group, or does not divide the
+    rows of the result.
     """
     mesh = a.sharding.mesh if not a.sharding.mesh.empty else b.sharding.mesh
     role = RESULT[op]
