@@ -1,1 +1,1 @@
-"""Two trained PyTorch networks, loaded and run in JAX; see README.md in this folder."""
+"""Two trained PyTorch networks in JAX, and two programs for several devices; see README.md in this folder."""

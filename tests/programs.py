@@ -6,6 +6,7 @@ from collections import Counter
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jax_tconv import conv_transpose
 
@@ -22,9 +23,15 @@ def program(op, x, kernel, dtype=jnp.float32, **arguments):
     }[op]
 
 
-def lowered(op, x, kernel, platform="cpu", **arguments):
-    """The StableHLO of `op` for arrays of these shapes, lowered for a platform that need not be there."""
+def lowered(op, x, kernel, platform="cpu", devices=1, **arguments):
+    """The StableHLO of `op` for arrays of these shapes, lowered for a platform that need not be there.
+
+    With more devices than one, as it is lowered to be split over so many.
+    """
     function, *operands = program(op, x, kernel, **arguments)
+    if devices > 1:
+        mesh = jax.make_mesh((devices,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+        operands = (jax.device_put(jnp.zeros(v.shape), NamedSharding(mesh, PartitionSpec())) for v in operands)
     return jax.jit(function).trace(*operands).lower(lowering_platforms=(platform,)).as_text()
 
 

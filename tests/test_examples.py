@@ -1,5 +1,9 @@
-"""The demo's first half as a test: the committed checkpoint, layer by layer, at the limits that the demo holds."""
+"""The demo's first half as a test: the committed checkpoint, layer by layer, at the limits that the demo holds.
 
+And the two examples with several devices.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +94,34 @@ def test_two_processes_may_fetch_deepcr_at_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fetch, "_download", download)
     assert (fetch.fetch(tmp_path) / "from the other process").exists()
+
+
+def test_data_parallel_training_learns_and_sends_one_sum(capsys):
+    from examples import data_parallel
+
+    losses = data_parallel.main()
+    assert losses[-1] < 0.7 * losses[0]
+    sent = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert [line.split()[0] for line in sent] == ["all-reduce"]
+
+
+def test_a_volume_sharded_by_rows_in_a_process_that_has_asked_for_no_devices():
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "examples.sharded_volume"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "result: (1, 128, 64, 64, 4), on each device (1, 16, 64, 64, 4)" in result.stdout
+    sent = {line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")}
+    assert sent == {"collective-permute", "all-reduce"}
+    # Products of float32 summed in another order.
+    assert float(result.stdout.split()[-5]) < 1e-6
+
+
+def test_examples_say_what_they_lack(monkeypatch):
+    import jax
+
+    from examples import devices
+
+    monkeypatch.setattr(jax, "devices", lambda platform: ["one"])
+    with pytest.raises(RuntimeError, match="takes 8 CPU devices, and JAX has started with 1; set XLA_FLAGS="):
+        devices.mesh("data")

@@ -1,5 +1,6 @@
 """The tables of rules: each row is reached, the reason it gives is true of what it decides, and the docs show it."""
 
+import dataclasses
 import math
 import re
 from collections import Counter
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose, select_method
-from jax_tconv._call.call import OPS
-from jax_tconv._selection.select import TABLES
+from jax_tconv._call.call import OPS, checked_call
+from jax_tconv._selection.select import TABLES, choose
 from jax_tconv.benchmarks import layers
 from jax_tconv.cli import rules
 from tests.cases import CASES
 from tests.programs import lowered, operations
+from tests.test_meshes import LAYERS as ON_SEVERAL_DEVICES
 
+ON_SEVERAL = "split over several devices"
 ROOT = Path(__file__).parents[1]
 SQUARE = {"stride": 2, "padding": 1}
 
@@ -111,17 +114,36 @@ def test_no_row_is_left_out(platform, layers):
             select_method(x, kernel, **arguments, op=op, platform=platform).when
             for x, kernel, arguments in layers[op].values()
         )
-        # Each layer has a row of its own. Several devices are no argument; of groups the rows for one of them decide.
-        apart = {"split over several devices", "2 to 16 groups"}
-        assert decided == Counter({rule.when.words: 1 for rule in rows if rule.when.words not in apart})
+        # Each layer has a row of its own. Of groups the rows for one of them decide.
+        alone = (rule.when.words for rule in rows if not rule.when.words.endswith(ON_SEVERAL))
+        assert decided == Counter({words: 1 for words in alone if words != "2 to 16 groups"})
 
 
 def test_no_row_is_left_out_elsewhere():
     assert TABLES["rocm"] is TABLES["cuda"]
-    for op, rows in TABLES["tpu"].items():
-        assert {select_method((1, 8, 8, 8), (4, 4, 8, 4), op=op, platform="tpu").when} == {
-            rule.when.words for rule in rows
-        }
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "rocm", "tpu"])
+@pytest.mark.parametrize("op", OPS)
+def test_rows_for_several_devices(op, platform):
+    # Several devices are no argument of `select_method`: where an op is lowered it knows of them.
+    decided = set()
+    for x, kernel, arguments in ON_SEVERAL_DEVICES.values():
+        defaults = dict.fromkeys(("stride", "dilation", "groups"), 1) | {"padding": 0, "output_padding": 0}
+        call = checked_call(x, kernel, output_size=None, **defaults | arguments)
+        choice = choose(op, dataclasses.replace(call, several_devices=True), platform)
+        decided.add(choice.when)
+        if platform == "cpu" and choice.when.endswith(ON_SEVERAL):
+            found = operations(op, x, kernel, devices=2, **arguments)
+            convolutions, products = found["convolution"], found["dot_general"]
+            assert {
+                "taps": convolutions == products == 0,
+                "subpixel": 1 <= convolutions <= 4 and not products,
+                "im2col": 1 <= products <= 8 and not convolutions,
+                "col2im": (convolutions, products) == (0, 1),
+                "lhs_dilation": (convolutions, products) == (1, 0),
+            }[choice.method], (choice, found)
+    assert {rule.when.words for rule in TABLES[platform][op] if rule.when.words.endswith(ON_SEVERAL)} <= decided
 
 
 def test_groups_are_decided_as_one_of_them():

@@ -1,10 +1,13 @@
 """A named method is what runs, and the variant that `select_method` tells is the one of its forms that does."""
 
+import dataclasses
+
 import pytest
 
 from jax_tconv import select_method
-from jax_tconv._call.call import OPS
+from jax_tconv._call.call import OPS, checked_call
 from jax_tconv._methods import METHODS
+from jax_tconv._selection.select import choose
 from tests.cases import CASES
 from tests.programs import operations
 
@@ -50,6 +53,25 @@ def test_every_variant_is_tried():
             x, kernel = case.draw()
             variant = select_method(x.shape, kernel.shape, **case.arguments, method=method, op=op).variant
             assert (method, op, variant) in tried or not variant
+
+
+@pytest.mark.parametrize(
+    ("method", "op", "variant", "found"),
+    [
+        ("col2im", "input_gradient", "aligned patches", {"dot_general": 1}),
+        ("col2im", "kernel_gradient", "aligned patches", {"dot_general": 1}),
+        ("im2col", "forward", "aligned classes", {"dot_general": 4}),
+        ("taps", "forward", "aligned", {"dot_general": 9}),
+        ("taps", "input_gradient", "aligned", {"dot_general": 9}),
+    ],
+)
+def test_variants_on_several_devices(method, op, variant, found):
+    x, kernel = SMALL
+    call = checked_call(x, kernel, stride=2, padding=0, output_padding=0, output_size=None, dilation=1, groups=1)
+    assert choose(op, dataclasses.replace(call, several_devices=True), "cpu", method).variant == variant
+    program = operations(op, x, kernel, devices=2, stride=2, method=method)
+    assert {word: program[word] for word in found} == found
+    assert not program["while"]
 
 
 @pytest.mark.parametrize("method", METHODS)

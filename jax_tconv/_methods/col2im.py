@@ -3,7 +3,7 @@
 The way PyTorch, Caffe and cuDNN's GEMM algorithms compute it (K. Chellapilla, S. Puri and P. Simard, "High performance
 convolutional neural networks for document processing", 2006, for the convolution it is the adjoint of). Where kernel
 and stride are equal nothing overlaps, and the product is all there is. The gradients multiply the cotangent's patches,
-what each input pixel meets, with the kernel and with the input.
+what each input pixel meets, with the kernel and with the input; on several devices `aligned.py` makes the patches.
 """
 
 import functools
@@ -17,7 +17,7 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods import polyphase
+from jax_tconv._methods import aligned, polyphase
 from jax_tconv._methods.polyphase import Residue, reach
 from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_at, rows_met, rows_per_chunk, sum_rows, write_rows
@@ -34,8 +34,12 @@ MIN_ROWS_PER_SEAM = 16
 
 
 def variant(op: Op, call: Call) -> str:
-    """`skewed`, `apart` or `slices`: how the products are added; `patches` or `axis by axis`: how patches are made."""
-    return _addition(call.geometry) if op == "forward" else _gathering(call.geometry)
+    """How the products are added, `skewed`, `apart` or `slices`; how patches are made, at once or `axis by axis`, which
+    may be `aligned`.
+    """
+    if op == "forward":
+        return _addition(call.geometry)
+    return "aligned patches" if call.several_devices else _gathering(call.geometry)
 
 
 def _addition(geometry: Geometry) -> str:
@@ -62,10 +66,10 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
 def _slices(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The input padded before the product, so that each output row is a sum of plain slices."""
     out = kernel.shape[-1]
-    weights = jnp.moveaxis(kernel, -2, 0).reshape(kernel.shape[-2], math.prod(kernel.shape[:-2]) * out)
+    weights = jnp.moveaxis(kernel, -2, 0)
 
     def parts(near: jax.Array, counts: tuple[int, ...]) -> dict[Residue, jax.Array]:
-        columns = sums.product(near, weights).reshape(*near.shape[:-1], *geometry.kernel_size, out)
+        columns = sums.product(near, weights)
         return {
             residue: functools.reduce(
                 lax.add, [rows_at(columns[(..., *tap, slice(None))], starts, counts) for tap, starts in meetings]
@@ -120,8 +124,7 @@ def _skewed(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
     """Nothing padded before the product, and a program that does not grow with the taps."""
     n = geometry.ndim
     weights = jnp.moveaxis(polyphase.split_taps(kernel, geometry), -2, 0)
-    columns = sums.product(x, weights.reshape(weights.shape[0], -1))
-    columns = columns.reshape(*x.shape[:-1], *weights.shape[1:])
+    columns = sums.product(x, weights)
     for axis, phase in enumerate(polyphase.phases(geometry)):
         # (..., rows, ..., taps, phase, ...) to (..., blocks, ..., phase, ...): the axis's taps are added and gone.
         columns = _overlap_add(jnp.moveaxis(columns, 1 + n + axis, 1 + axis), 1 + axis, phase)
@@ -142,6 +145,8 @@ def _overlap_add(columns: jax.Array, axis: int, phase: polyphase.Phases) -> jax.
 @over_groups("input_gradient")
 def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The strided convolution."""
+    if sums.split:
+        return aligned.input_gradient(g, kernel, geometry, sums)
     # Patches are ordered (*taps, out).
     weights = jnp.moveaxis(kernel, -1, -2)
     weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1])
@@ -155,6 +160,8 @@ def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Su
 @over_groups("kernel_gradient")
 def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The kernel gradient."""
+    if sums.split:
+        return aligned.kernel_gradient(x, g, geometry, sums)
 
     def compute(start: Any, rows: int, beyond: int) -> jax.Array:
         pixels = padded_rows(x, start, rows, (0, beyond))

@@ -8,6 +8,8 @@ phases of a block instead, in a program that grows only with the taps of one pha
 It has no form of the gradients: `col2im` has the patches for those.
 """
 
+import functools
+import itertools
 import math
 from typing import Any
 
@@ -17,7 +19,7 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods import polyphase
+from jax_tconv._methods import aligned, polyphase
 from jax_tconv._methods.polyphase import Residue, block_patches, phases, reach
 from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import rows_at, write_rows
@@ -28,7 +30,11 @@ CHUNK_MEGABYTES = 16
 
 
 def variant(op: Op, call: Call) -> str:
-    """`residues`, one product each, or `blocks`, all phases of one in a product, which then may be dilated."""
+    """`residues`, one product each, or `blocks`, all phases of one in a product, which then may be dilated; on several
+    devices `aligned classes` of residues.
+    """
+    if call.several_devices:
+        return "aligned classes"
     geometry = call.geometry
     if max(math.prod(geometry.kernel_size), math.prod(geometry.stride)) <= MAX_TERMS:
         return "residues"
@@ -38,9 +44,18 @@ def variant(op: Op, call: Call) -> str:
 @over_groups("forward")
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
+    if sums.split:
+        return aligned.forward(x, kernel, geometry, functools.partial(_by_class, sums))
     form = variant("forward", Call.of("forward", x.shape, kernel.shape, geometry))
     compute = {"residues": _by_residue, "blocks": _by_block, "dilated blocks": _by_dilated_block}[form]
     return compute(x, kernel, geometry, sums)
+
+
+def _by_class(sums: Sums, shifted: aligned.Shifted, chosen: aligned.Chosen, weights: jax.Array) -> jax.Array:
+    n = len(chosen)
+    patches = jnp.stack([shifted(shifts) for shifts in itertools.product(*(each.shifts for each in chosen))], 1 + n)
+    weights = jnp.moveaxis(weights.reshape(patches.shape[1 + n], *weights.shape[n:]), -2, 1)
+    return sums.dot(patches, weights, 2)
 
 
 def _by_residue(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:

@@ -1,8 +1,8 @@
 """Several groups as one, whose kernel is block-diagonal: for hardware that multiplies 128 channels as fast as one.
 
 A TPU's matrix unit takes 128 x 128 values at a time (256 x 256 from v6e on); of a group with fewer channels it leaves
-the rest idle, and XLA computes small groups one after the other. The zeros between the blocks are multiplied as well, so
-that an infinity in one channel makes NaNs in the other groups of its pack.
+the rest idle, and XLA computes small groups one after the other. The zeros between the blocks are multiplied as well:
+an infinity in one channel makes NaNs in the other groups of its pack.
 """
 
 from typing import Any

@@ -26,25 +26,33 @@ Form = Callable[..., jax.Array]
 class Sums(NamedTuple):
     """How products are summed: the `precision` of the products, as lax has it, and the dtype of sums and results.
 
-    `whole`: the image is taken whole, and not a few rows at a time as suits a CPU's cache (`rows.py`).
+    `whole`: the image is taken whole, and not a few rows at a time as suits a CPU's cache (`rows.py`). `split`: the
+    compiler splits the program over several devices. An array of which one axis was made of two it would gather first,
+    so products leave all axes as they are.
     """
 
     precision: Any
     dtype: DTypeLike
     whole: bool = False
+    split: bool = False
 
     def rows_per_chunk(self, n_rows: int, *rest: Any, **options: Any) -> int:
         """How many rows to take at a time; arguments as for the function of that name."""
         return n_rows if self.whole else rows_per_chunk(n_rows, *rest, **options)
 
     def product(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The last axis of `a` against the first of the matrix `b`."""
+        """The last axis of `a` against the first of `b`: `(*rest of a, *rest of b)`."""
+        if self.split:
+            return self.dot(a, b, 1)
         # In two axes from the start: XLA multiplies more of them more slowly on a CPU.
-        result = self.matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b)
-        return result.reshape(*a.shape[:-1], b.shape[-1])
+        rows, columns = a.shape[:-1], b.shape[1:]
+        result = self.matmul(a.reshape(math.prod(rows), a.shape[-1]), b.reshape(b.shape[0], math.prod(columns)))
+        return result.reshape(*rows, *columns)
 
     def gram(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The product of all but the last axes of `a` against those of `b`: `(last of a, last of b)`."""
+        if self.split:
+            return self.gram_of(a, b, a.ndim - 1)
         a, b = (array.reshape(math.prod(array.shape[:-1]), array.shape[-1]) for array in (a, b))
         return self.matmul(a.T, b)
 
@@ -55,8 +63,22 @@ class Sums(NamedTuple):
         """
         if not self.whole:
             return array
+        if self.split:
+            return lax.optimization_barrier(array)
         flat = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
         return lax.optimization_barrier(flat).reshape(array.shape)
+
+    def dot(self, a: jax.Array, b: jax.Array, n_axes: int) -> jax.Array:
+        """The last so many axes of `a` against the first of `b`."""
+        return self._dot(a, b, range(a.ndim - n_axes, a.ndim), range(n_axes))
+
+    def gram_of(self, a: jax.Array, b: jax.Array, n_axes: int) -> jax.Array:
+        """The first so many axes of both against each other."""
+        return self._dot(a, b, range(n_axes), range(n_axes))
+
+    def _dot(self, a: jax.Array, b: jax.Array, axes_of_a: Sequence[int], axes_of_b: Sequence[int]) -> jax.Array:
+        numbers = ((tuple(axes_of_a), tuple(axes_of_b)), ((), ()))
+        return lax.dot_general(a, b, numbers, precision=self.precision, preferred_element_type=self.dtype)
 
     def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
         """The product of two matrices."""

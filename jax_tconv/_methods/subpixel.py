@@ -3,6 +3,7 @@
 After W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
 neural network" (2016), and "Is the deconvolution layer the same as a convolutional layer?" (2016). All phases together
 are one convolution with `stride` times as many output channels on each axis: the program does not grow with the stride.
+On several devices they are a few, one for each class of residues (`aligned.py`).
 
 The gradients take the interleave back, space to depth: a block of the cotangent, all phases of it, is one row of a
 matrix product, and nothing of the size of its patches is held.
@@ -13,10 +14,12 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods import aligned
 from jax_tconv._methods.polyphase import block_matrix, block_patches, join_taps, phases, place
 from jax_tconv._methods.products import Sums, kernel_by_output_channel, over_groups
 from jax_tconv._methods.rows import padded_rows, rows_at, sum_rows, write_rows
@@ -26,6 +29,8 @@ CHUNK_MEGABYTES = 4
 
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
     """The transposed convolution."""
+    if sums.split and geometry.groups == 1:
+        return aligned.forward(x, kernel, geometry, functools.partial(_by_class, geometry, sums))
     axes, n, groups = phases(geometry), geometry.ndim, geometry.groups
     c_out = kernel.shape[-1]
     counts = [axis.count for axis in axes]
@@ -44,6 +49,28 @@ def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -> 
     blocks = y.reshape(*y.shape[:-1], groups, *counts, c_out)
     blocks = blocks.transpose(*range(n + 1), *range(n + 2, 2 * n + 2), n + 1, 2 * n + 2)
     return place(blocks.reshape(*blocks.shape[: 2 * n + 1], groups * c_out), geometry)
+
+
+def _by_class(
+    geometry: Geometry, sums: Sums, shifted: aligned.Shifted, chosen: aligned.Chosen, weights: jax.Array
+) -> jax.Array:
+    n, sizes = geometry.ndim, weights.shape[geometry.ndim : -2]
+    # Channels out come before the residues, so that the axis of both is split where the channels are. The taps run
+    # backwards: shifts fall as taps rise.
+    filters = lax.rev(weights.transpose(*range(n), -2 % weights.ndim, weights.ndim - 1, *range(n, 2 * n)), range(n))
+    pads, spacings = [], []
+    for axis, (_, shifts, _) in zip(geometry.axes, chosen, strict=True):
+        pads.append((-shifts[-1], shifts[0] + aligned.rows_of(axis) - axis.input_size))
+        spacings.append(shifts[0] - shifts[1] if len(shifts) > 1 else 1)
+    y = sums.convolution(
+        shifted(()),
+        filters.reshape(*filters.shape[: n + 1], math.prod(filters.shape[n + 1 :])),
+        ("N*C", "*IO", "N*C"),
+        window_strides=(1,) * n,
+        padding=pads,
+        rhs_dilation=spacings,
+    )
+    return jnp.moveaxis(y.reshape(*y.shape[:-1], weights.shape[-1], *sizes), 1 + n, -1)
 
 
 @over_groups("input_gradient")

@@ -18,7 +18,7 @@ from jax import lax
 
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods import depthwise_taps, heavy_taps
+from jax_tconv._methods import aligned_taps, depthwise_taps, heavy_taps
 from jax_tconv._methods.polyphase import block_matrix, phases, place, rows_met_by_blocks
 from jax_tconv._methods.products import Sums, over_groups, sum_of_terms
 from jax_tconv._methods.rows import cotangent_rows, padded_rows, rows_met, sum_rows
@@ -32,8 +32,10 @@ CHUNK_MEGABYTES = 8
 
 def variant(op: Op, call: Call) -> str:
     """`products` or, of one channel per group, `multiplications`; one after the other, in a loop over the taps, or one
-    batched product.
+    batched product; `aligned`, on several devices.
     """
+    if call.several_devices and op != "kernel_gradient":
+        return "aligned"
     counts = [axis.taps for axis in phases(call.geometry)] if op == "forward" else call.geometry.kernel_size
     groups = call.geometry.groups
     # Ungrouped, the kernel gradient of one channel is a product.
@@ -62,10 +64,10 @@ def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry, sums: Sums) 
 
 
 def _compute(op: Op, a: jax.Array, b: jax.Array, geometry: Geometry, sums: Sums) -> jax.Array:
-    form = variant(op, Call.of(op, a.shape, b.shape, geometry, whole=sums.whole))
-    if form == "one batched product":
-        heavy: Callable[..., jax.Array] = getattr(heavy_taps, op)
-        return heavy(a, b, geometry, sums)
+    form = variant(op, Call.of(op, a.shape, b.shape, geometry, whole=sums.whole, several_devices=sums.split))
+    if form in ("aligned", "one batched product"):
+        compute: Callable[..., jax.Array] = getattr(aligned_taps if form == "aligned" else heavy_taps, op)
+        return compute(a, b, geometry, sums)
     products = {"forward": _forward, "input_gradient": _input_gradient, "kernel_gradient": _kernel_gradient}
     compute = getattr(depthwise_taps, op) if form.startswith("multiplications") else products[op]
     return compute(a, b, geometry, sums, in_a_loop=form.endswith("loop"))

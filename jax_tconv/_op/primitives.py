@@ -51,7 +51,8 @@ def _transpose(op: Op, position: int, cotangent: Any, a: Any, b: Any, **params: 
     wanted = OPERANDS[op][position]
     adjoint = OP_COMPUTING[wanted]
     operands = (arrays[role] for role in OPERANDS[adjoint])
-    return bind(adjoint, *operands, **params | {"dtype": arrays[wanted].aval.dtype})
+    aval = arrays[wanted].aval
+    return sharding.sharded_as(bind(adjoint, *operands, **params | {"dtype": aval.dtype}), aval)
 
 
 def _compute(
@@ -78,7 +79,7 @@ def _compute(
         # XLA matches cuDNN's backward-data only where operands and result have one dtype. Of halves cuDNN makes sums in
         # float32 that it rounds once; for a wider result the operands are widened, which keeps their products exact.
         operand_dtype = accumulate = operand_dtype if dtype == operand_dtype else accumulate
-    sums = Sums(precision, accumulate, choice.whole)
+    sums = Sums(precision, accumulate, choice.whole, several_devices)
     # The name under which a profile shows what follows.
     with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):
         a, b = (lax.convert_element_type(v, operand_dtype) for v in (a, b))

@@ -21,3 +21,12 @@ LARGE_OUTPUT = Condition(
     "more than two output pixels per input pixel and phase",
     lambda call: math.prod(call.geometry.output_size) > 2 * math.prod(call.geometry.input_size + call.geometry.stride),
 )
+SEVERAL_DEVICES = Condition("split over several devices", lambda call: call.several_devices)
+GROUPS_ON_SEVERAL_DEVICES = Condition(
+    "several groups, split over several devices", lambda call: call.several_devices and call.geometry.groups > 1
+)
+DEPTHWISE_ON_SEVERAL_DEVICES = Condition(
+    f"{DEPTHWISE.words}, split over several devices", lambda call: call.several_devices and DEPTHWISE.holds(call)
+)
+# These split by batch, rows, channels out and whole groups, and move no more than the halo.
+SPLIT_GROUPS = "the products of all groups at once, which are split by rows and by groups"

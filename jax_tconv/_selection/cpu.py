@@ -15,7 +15,14 @@ import math
 
 from jax_tconv._call.call import Call
 from jax_tconv._methods.col2im import mostly_seams
-from jax_tconv._selection.conditions import DEPTHWISE, LARGE_OUTPUT, apart
+from jax_tconv._selection.conditions import (
+    DEPTHWISE,
+    GROUPS_ON_SEVERAL_DEVICES,
+    LARGE_OUTPUT,
+    SEVERAL_DEVICES,
+    SPLIT_GROUPS,
+    apart,
+)
 from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 
 # Groups computed one by one: compile time grows with each, and 64 of them take 2 s per op.
@@ -45,9 +52,18 @@ def _heavy(call: Call) -> bool:
     return call.geometry.ndim > 1 and pixels < call.group_out and kernel >= HEAVY_KERNEL
 
 
-SEVERAL_DEVICES = Condition("split over several devices", lambda call: call.several_devices)
 FEW_GROUPS = Condition(
     f"2 to {MAX_SEPARATE_GROUPS} groups", lambda call: 1 < call.geometry.groups <= MAX_SEPARATE_GROUPS
+)
+PLAIN_ON_SEVERAL_DEVICES = Condition(
+    "one or two axes, undilated, ungrouped, split over several devices",
+    lambda call: call.several_devices and _plain(call),
+)
+MANY_TAPS_ON_SEVERAL_DEVICES = Condition(
+    f"more than {MANY_TAPS} taps on several axes, ungrouped, split over several devices",
+    lambda call: (
+        call.several_devices and call.geometry.groups == 1 and call.taps > MANY_TAPS and call.geometry.ndim > 1
+    ),
 )
 MANY_TAPS_PER_IMAGE = Condition(
     f"more than {MANY_TAPS} taps on several axes", lambda call: call.taps > MANY_TAPS and call.geometry.ndim > 1
@@ -73,25 +89,37 @@ NARROW_PRODUCT = Condition(
     lambda call: (call.group_in < WIDE_IN or call.group_out < WIDE_OUT) and call.taps * call.group_out <= MAX_PATCH,
 )
 
-GROUPS = (
-    Rule(
-        DEPTHWISE,
-        "taps",
-        "one multiplication per tap, and XLA fuses them",
-        "CenterNet, k4 s2, 64 channels: 0.3 ms, others 3 to 8 (AVX-512)",
-    ),
-    Rule(FEW_GROUPS, None, "the products of one group are plain ones, which are faster than batched ones"),
+ONE_CHANNEL = Rule(
+    DEPTHWISE,
+    "taps",
+    "one multiplication per tap, and XLA fuses them",
+    "CenterNet, k4 s2, 64 channels: 0.3 ms, others 3 to 8 (AVX-512)",
 )
+ONE_BY_ONE = Rule(FEW_GROUPS, None, "the products of one group are plain ones, which are faster than batched ones")
 _BLOCKS = "one product with blocks of the cotangent, and no patches of it are laid out"
 
 RULES: Rules = {
     "forward": (
-        *GROUPS,
+        ONE_CHANNEL,
+        Rule(GROUPS_ON_SEVERAL_DEVICES, "im2col", SPLIT_GROUPS),
+        ONE_BY_ONE,
         Rule(
             LARGE_OUTPUT,
             "col2im",
             "other methods would multiply the zeros around the few pixels",
             "DCGAN's first layer, 1x1 to 4x4: 2 ms, others 11",
+        ),
+        Rule(
+            PLAIN_ON_SEVERAL_DEVICES,
+            "subpixel",
+            "a few fast convolutions, which are split by rows and by channels",
+            "a device's share of CycleGAN, k3 s2: 21 ms, alone 21; of DCGAN's last layer 1.7 ms, alone 1.1",
+        ),
+        Rule(
+            SEVERAL_DEVICES,
+            "im2col",
+            "a few products, which are split by rows and by channels",
+            "a device's share of PSMNet, k3 s2 in three axes: 18 ms, alone 10, as a convolution 1,100",
         ),
         Rule(
             MANY_TAPS_PER_IMAGE,
@@ -143,7 +171,15 @@ RULES: Rules = {
         ),
     ),
     "input_gradient": (
-        *GROUPS,
+        ONE_CHANNEL,
+        Rule(GROUPS_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
+        ONE_BY_ONE,
+        Rule(
+            SEVERAL_DEVICES,
+            "lhs_dilation",
+            "XLA's strided convolution is split by rows and by channels",
+            "a device's share of CycleGAN, k3 s2: 20 ms, alone 24; of FCN-8s 32 ms, alone 28",
+        ),
         Rule(APART, "subpixel", _BLOCKS, "U-Net, k2 s2: 9 ms, as a convolution 18"),
         Rule(MORE_TAPS, "subpixel", _BLOCKS, "FCN-8s: 20 ms, as a convolution 130"),
         Rule(
@@ -166,8 +202,15 @@ RULES: Rules = {
         ),
     ),
     "kernel_gradient": (
+        Rule(
+            MANY_TAPS_ON_SEVERAL_DEVICES,
+            "lhs_dilation",
+            "one convolution, so one sum over the devices, and no patches are laid out",
+            "a device's share of FCN-8s: 33 ms, alone 28, with patches 97",
+        ),
         Rule(SEVERAL_DEVICES, "col2im", "one product, so one sum over the devices"),
-        *GROUPS,
+        ONE_CHANNEL,
+        ONE_BY_ONE,
         Rule(APART, "subpixel", _BLOCKS, "SAM, k2 s2: 3 ms, with one product per tap 5"),
         Rule(MORE_TAPS, "subpixel", _BLOCKS, "FCN-8s: 19 ms, with one product per tap 46"),
         Rule(

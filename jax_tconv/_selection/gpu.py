@@ -13,7 +13,14 @@ from jax_tconv._call.call import Call, Op
 from jax_tconv._methods import SINGLE_SUM, taps
 from jax_tconv._methods.swapped import swaps_operands
 from jax_tconv._methods.taps import MAX_UNROLLED
-from jax_tconv._selection.conditions import LARGE_OUTPUT, apart, depthwise
+from jax_tconv._selection.conditions import (
+    DEPTHWISE_ON_SEVERAL_DEVICES,
+    GROUPS_ON_SEVERAL_DEVICES,
+    LARGE_OUTPUT,
+    SPLIT_GROUPS,
+    apart,
+    depthwise,
+)
 from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 
 # Values in a kernel from which on a copy of it takes longer than the launches of a product's other two programs.
@@ -86,6 +93,7 @@ UNMATCHED_FILTER = Condition(
 )
 
 _MULTIPLICATIONS = "one multiplication per tap, and XLA fuses them"
+_SPLIT_MULTIPLICATIONS = "multiplications, one per tap, which are split by rows"
 _COMPLEX = "cuBLAS multiplies complex matrices; a complex convolution becomes three real ones"
 _AS_STORED = "one product for each tap, in one batch, takes the kernel as it is stored"
 _ONE_CHANNEL = "one channel of the input meets each kernel: XLA fuses the product with what comes before and after it"
@@ -93,6 +101,8 @@ _MANY_AXES = "one product, where XLA has no convolution of so many axes"
 
 RULES: Rules = {
     "forward": (
+        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", _SPLIT_MULTIPLICATIONS),
+        Rule(GROUPS_ON_SEVERAL_DEVICES, "im2col", SPLIT_GROUPS),
         Rule(DEPTHWISE, "taps", _MULTIPLICATIONS, "k4 s2, 256 channels at 32x32, batch 32: 37 us, by subpixel 100"),
         Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL, "k4 s2, 64 groups of 1 to 2 channels: 6 us, as a convolution 14"),
         Rule(FEW_PIXELS, "taps", _AS_STORED, "pix2pix, 1024 channels at 2x2: 11 us, as a convolution 27"),
@@ -125,6 +135,8 @@ RULES: Rules = {
         ),
     ),
     "input_gradient": (
+        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", _SPLIT_MULTIPLICATIONS),
+        Rule(GROUPS_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
         Rule(DEPTHWISE, "taps", _MULTIPLICATIONS, "k3 s2, 32 channels in three axes: 4 us, as a convolution 14"),
         Rule(ONE_CHANNEL_IN, "col2im", _ONE_CHANNEL, "k4 s2, 64 groups of 1 to 2 channels: 6 us, as a convolution 8"),
         Rule(HEAVY, "taps", _AS_STORED, "pix2pix, 1024 channels at 2x2: 13 us, as a convolution 25"),

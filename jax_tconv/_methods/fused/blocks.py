@@ -1,4 +1,4 @@
-"""What both kernels share: how the arrays are cut into blocks, the copy of one to the core, and the call of a kernel."""
+"""What both kernels share: how arrays are cut into blocks, the copy of one to the core, and the call of a kernel."""
 
 import dataclasses
 import functools
