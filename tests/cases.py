@@ -6,7 +6,11 @@ import numpy as np
 
 from jax_tconv._call.call import checked_call
 from jax_tconv._call.geometry import Geometry
+from jax_tconv._methods import METHODS as ALL_METHODS
 from tests import reference
+
+# Those that run here, on a CPU.
+METHODS = {name: module for name, module in ALL_METHODS.items() if "cpu" in getattr(module, "PLATFORMS", ("cpu",))}
 
 
 @dataclasses.dataclass(frozen=True)

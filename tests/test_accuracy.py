@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
 from tests import reference
-from tests.cases import CASES, Case
+from tests.cases import CASES, METHODS, Case
 
 torch = pytest.importorskip("torch")
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
 from jax_tconv.interop import kernel_from_torch
+from tests.cases import METHODS
 
 torch = pytest.importorskip("torch")
 

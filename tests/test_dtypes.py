@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
+from tests.cases import METHODS
 
 HALF = ["bfloat16", "float16"]
 

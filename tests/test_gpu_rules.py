@@ -9,9 +9,9 @@ import pytest
 
 from jax_tconv import conv_transpose, select_method
 from jax_tconv._call.call import OPS, checked_call
-from jax_tconv._methods import METHODS
 from jax_tconv._methods.swapped import swaps_operands
 from tests import reference
+from tests.cases import METHODS
 from tests.programs import lowered, operations
 
 SQUARE = {"stride": 2, "padding": 1}

@@ -9,7 +9,7 @@ from flax import nnx
 import jax_tconv.linen
 import jax_tconv.nnx
 from jax_tconv import conv_transpose, output_shape
-from jax_tconv._methods import METHODS
+from tests.cases import METHODS
 
 
 def by_function(method):

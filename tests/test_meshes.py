@@ -11,8 +11,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
 from tests import reference
+from tests.cases import METHODS
 from tests.collectives import collectives, halo
 from tests.compare import close
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
 from tests import reference
-from tests.cases import CASES
+from tests.cases import CASES, METHODS
 
 TOLERANCE = 1e-12
 

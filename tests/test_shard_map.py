@@ -11,7 +11,8 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS, rows
+from jax_tconv._methods import rows
+from tests.cases import METHODS
 from tests.compare import close
 
 ARGUMENTS = {"stride": 2, "padding": 1, "output_padding": 1}

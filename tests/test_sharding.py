@@ -11,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
-from jax_tconv._methods import METHODS
+from tests.cases import METHODS
 from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)

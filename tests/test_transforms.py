@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 
 from jax_tconv import conv_transpose, conv_transpose_saveable
 from jax_tconv._call.call import OPS
-from jax_tconv._methods import METHODS
+from tests.cases import METHODS
 from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)

@@ -6,9 +6,8 @@ import pytest
 
 from jax_tconv import select_method
 from jax_tconv._call.call import OPS, checked_call
-from jax_tconv._methods import METHODS
 from jax_tconv._selection.select import choose
-from tests.cases import CASES
+from tests.cases import CASES, METHODS
 from tests.programs import operations
 
 CONVOLUTIONS = {"lhs_dilation", "vjp", "subpixel"}

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 IntOrInts: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = str | int | Sequence[int | tuple[int, int]]
 DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
-Method: TypeAlias = Literal["lhs_dilation", "vjp", "subpixel", "col2im", "im2col", "taps", "matrix", "scatter"]
+Method: TypeAlias = Literal["lhs_dilation", "vjp", "subpixel", "col2im", "im2col", "taps", "fused", "matrix", "scatter"]
 
 METHOD_NAMES: tuple[str, ...] = get_args(Method)
 

@@ -109,8 +109,11 @@ class Call:
 
     def of_one_group(self) -> "Call":
         """The same with one group's channels, and no groups."""
-        alone = self.geometry.with_groups(1)
-        return dataclasses.replace(self, geometry=alone, c_in=self.group_in, c_out=self.group_out)
+        return dataclasses.replace(self.with_groups(1), c_in=self.group_in, c_out=self.group_out)
+
+    def with_groups(self, groups: int) -> "Call":
+        """The same channels in another number of groups."""
+        return dataclasses.replace(self, geometry=self.geometry.with_groups(groups))
 
 
 def checked_call(

@@ -8,13 +8,14 @@ comes back in that of `sums` (`products.py`). A form made for a CPU works a few 
 kernel gradient can be asked for the `whole` image.
 
 Where a method has several ways of computing an op, `variant(op, call)` names the one that it takes, and the method goes
-by that name. Where it has a limit of size, `refusal(call)` says why a call is beyond it.
+by that name. Where it has a limit of size, `refusal(call)` says why a call is beyond it; where it is made for some
+platforms only, these are its `PLATFORMS`, and `limit(op, call)` says what it cannot take there.
 """
 
 from types import ModuleType
 
 from jax_tconv._call.arguments import Method
-from jax_tconv._methods import col2im, im2col, lhs_dilation, subpixel, taps, vjp
+from jax_tconv._methods import col2im, fused, im2col, lhs_dilation, subpixel, taps, vjp
 from jax_tconv._methods.oracles import matrix, scatter
 
 # These form each value as one sum, inside one convolution; the others add up several arrays.
@@ -27,6 +28,7 @@ METHODS: dict[Method, ModuleType] = {
     "col2im": col2im,
     "im2col": im2col,
     "taps": taps,
+    "fused": fused,
     "matrix": matrix,
     "scatter": scatter,
 }

@@ -17,14 +17,15 @@ class Condition(NamedTuple):
 class Rule(NamedTuple):
     """One row: the method for the calls that no row above takes.
 
-    `method` is None where each group is computed on its own, by what the rows say of one group. `measured` names a
-    layer and what it takes so and otherwise.
+    `method` is None where the rows decide about one group, and each is computed on its own; or, with `packs`, about the
+    groups merged into that many. `measured` names a layer and what it takes so and otherwise.
     """
 
     when: Condition
     method: Method | None
     because: str
     measured: str = ""
+    packs: Callable[[Call], int] | None = None
 
 
 Rules: TypeAlias = Mapping[Op, tuple[Rule, ...]]
@@ -39,5 +40,5 @@ def deciding(rows: Sequence[Rule], call: Call) -> Rule:
 
 def cells(rule: Rule) -> tuple[str, str, str, str]:
     """A row in words: condition, method, reason, measurement."""
-    method = rule.method or "as one group, group by group"
+    method = rule.method or ("as without groups, in packs" if rule.packs else "as one group, group by group")
     return rule.when.words, method, rule.because, rule.measured

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jax_tconv._call.arguments import DataFormat, IntOrInts, Method, Padding, check_method, check_name
 from jax_tconv._call.call import OPS, Call, Op, checked_call
 from jax_tconv._methods import METHODS
+from jax_tconv._methods.packing import packed
 from jax_tconv._methods.products import side_by_side
 from jax_tconv._selection import cpu, gpu, tpu
 from jax_tconv._selection.rules import Rules, deciding
@@ -37,6 +38,7 @@ class Choice:
       when: the condition of the rule that chose it; empty for a method that was asked for.
       measured: a layer that the rule was found with, and its times; empty where there is none.
       by_group: whether it is applied to one group after the other.
+      packs: into how many the groups are merged, each of which it takes for one group; 0 where they are not.
       whole: whether it takes the image whole, as on all platforms but a CPU, and not a few rows at a time.
 
     Example:
@@ -54,17 +56,21 @@ class Choice:
     when: str = ""
     measured: str = ""
     by_group: bool = False
+    packs: int = 0
     whole: bool = False
 
     @property
     def compute(self) -> Callable[..., jax.Array]:
         """The function that computes the op; `jax_tconv._methods` says what it takes."""
         function: Callable[..., jax.Array] = getattr(METHODS[self.method], self.op)
+        if self.packs:
+            return packed(self.op, function, self.packs)
         return side_by_side(self.op, function) if self.by_group else function
 
     def __str__(self) -> str:
         how = [f"({self.variant})"] if self.variant else []
         how += ["group by group"] if self.by_group else []
+        how += [f"the groups in packs, {self.packs} in all"] if self.packs else []
         lines = [f"{self.op} by {' '.join([self.method, *how])}: {self.reason}"]
         lines += [f"  rule: {self.when}"] if self.when else []
         lines += [f"  measured: {self.measured}"] if self.measured else []
@@ -143,21 +149,32 @@ def check_size(method: Method | None, call: Call) -> None:
 def choose(op: Op, call: Call, platform: Platform | None, method: Method | None = None) -> Choice:
     """The named method where it has a form of `op`, else what suits the platform; None is one that is not listed.
 
-    NotImplementedError where the platform's compiler cannot make that form.
+    NotImplementedError where that form cannot be had on the platform.
     """
     call = dataclasses.replace(call, whole=platform != "cpu" or call.several_devices)
     if method is not None and hasattr(METHODS[method], op):
-        if platform in ("cuda", "rocm") and (why := gpu.refusal(op, method, call)):
+        if why := _refusal(op, method, call, platform):
             raise NotImplementedError(
                 f'method="{method}" cannot compute {op} on {platform}: {why}; method=None has no such limit'
             )
         reason = f'method="{method}" was asked for and has a form of it'
         return Choice(op, method, reason, _variant(method, op, call), whole=call.whole)
     rule = deciding(TABLES.get(platform, tpu.RULES)[op], call)  # type: ignore[arg-type]
+    if rule.method is None and rule.packs:
+        packs = rule.packs(call)
+        return dataclasses.replace(choose(op, call.with_groups(packs), platform), packs=packs)
     if rule.method is None:
         return dataclasses.replace(choose(op, call.of_one_group(), platform), by_group=True)
     how = _variant(rule.method, op, call)
     return Choice(op, rule.method, rule.because, how, rule.when.words, rule.measured, whole=call.whole)
+
+
+def _refusal(op: Op, method: Method, call: Call, platform: Platform | None) -> str | None:
+    """Why the method cannot compute `op` on the platform, or None."""
+    platforms = getattr(METHODS[method], "PLATFORMS", None)
+    if platforms:
+        return METHODS[method].limit(op, call) if platform in platforms else f"it is made for {', '.join(platforms)}"
+    return gpu.refusal(op, method, call) if platform in ("cuda", "rocm") else None
 
 
 def _variant(method: Method, op: Op, call: Call) -> str:

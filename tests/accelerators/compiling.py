@@ -37,7 +37,7 @@ CHIPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of a compiled program. Seconds are estimates, but `compile_seconds` what all cores took together."""
+    """What is known of a compiled program; seconds are estimates, but for `compile_seconds`, those of all cores."""
 
     seconds: float
     compile_seconds: float

@@ -9,8 +9,10 @@ The kernels are written in Pallas. There is none for the kernel gradient, which 
 little to lose there.
 """
 
-from jax_tconv._methods.fused.blocks import refusal
+from jax_tconv._methods.fused.blocks import limit
 from jax_tconv._methods.fused.forward import forward
 from jax_tconv._methods.fused.input_gradient import input_gradient
 
-__all__ = ["forward", "input_gradient", "refusal"]
+__all__ = ["PLATFORMS", "forward", "input_gradient", "limit"]
+
+PLATFORMS = ("tpu",)

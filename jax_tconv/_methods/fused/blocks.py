@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
@@ -113,12 +114,12 @@ def call_kernel(
     """The result of `op`: `step` for each block of each example; `scratch` gives shapes and dtypes of its arrays."""
     blocks = Blocks.of(op, geometry)
     channels = kernel.shape[-1] if op == "forward" else kernel.shape[-2]
-    # One product in bfloat16 is what XLA, too, makes of float32 by default.
-    dtype = jnp.bfloat16 if sums.precision is None else operand.dtype
+    precision = _precision(sums, operand)
+    dtype = jnp.bfloat16 if precision is None else operand.dtype
     read, written = (blocks.read, *blocks.size[1:]), (blocks.written, *blocks.results[1:])
     zeros = (0,) * (len(read))
     return pl.pallas_call(
-        functools.partial(step, geometry, blocks, sums.precision),
+        functools.partial(step, geometry, blocks, precision),
         grid=(operand.shape[0], blocks.steps),
         in_specs=[
             pl.BlockSpec(
@@ -141,6 +142,13 @@ def call_kernel(
     )(operand, kernel)
 
 
+def _precision(sums: Sums, operand: jax.Array) -> lax.Precision | None:
+    """None for one product in bfloat16, which XLA, too, makes of float32 by default; else the highest there is."""
+    asked = sums.precision if isinstance(sums.precision, tuple) else (sums.precision,)
+    default = all(one is None or one == lax.Precision.DEFAULT for one in asked)
+    return None if default or operand.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
+
+
 def _result(operand: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
     """The type of the result, which in `shard_map` varies over the mesh axes that the operand varies over."""
     axes = varying_axes(jax.typeof(operand))
@@ -152,16 +160,19 @@ def first_step() -> Any:
     return (pl.program_id(0) == 0) & (pl.program_id(1) == 0)
 
 
-def refusal(call: Call) -> str | None:
-    """Why the kernels do not take this call, or None."""
+def limit(op: Op, call: Call) -> str | None:
+    """Why the kernel of `op` does not take this call, or None."""
+    if call.several_devices:
+        return "the compiler cannot split it over several devices; call it inside jax.shard_map"
     if call.geometry.ndim < 2:
         return "it takes two spatial axes or more"
     if not all(isinstance(size, int) and size for size in call.batch_shape):
         return "it takes a batch of a known size, of one example at least"
-    if call.dtype not in ("float32", "bfloat16"):
-        return f"it takes float32 and bfloat16, and not {call.dtype}"
-    held = max(_megabytes("forward", call), _megabytes("input_gradient", call))
-    return f"it would hold {held:,.0f} MB, and takes up to {MEGABYTES}" if held > MEGABYTES else None
+    dtypes = {call.dtype, call.result_dtype}
+    if not dtypes <= {"float32", "bfloat16"}:
+        return f"it takes float32 and bfloat16, got {' and '.join(sorted(dtypes))}"
+    held = _megabytes(op, call)
+    return f"it would hold {held:,.0f} MB on the core, and takes up to {MEGABYTES}" if held > MEGABYTES else None
 
 
 def _megabytes(op: Op, call: Call) -> float:
