@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from jax_tconv._call.geometry import Geometry
@@ -74,6 +75,18 @@ def _zeros(result: jax.ShapeDtypeStruct, shape: tuple[int, ...]) -> jax.Array:
 def varying_axes(array: Any) -> frozenset[str]:
     """The mesh axes that an array, or the type of one, varies over in `shard_map`."""
     return getattr(getattr(array, "manual_axis_type", None), "varying", frozenset())
+
+
+def varying_type(like: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    """The type of an array that varies over the axes of a `shard_map` that `like` varies over.
+
+    One that did not would be cast where it meets what does, and that cast's transpose is a sum over the devices.
+    """
+    known = jax.typeof(like)
+    if not varying_axes(known):
+        return jax.ShapeDtypeStruct(shape, dtype)
+    sharding = NamedSharding(known.sharding.mesh, PartitionSpec(*(None,) * len(shape)))
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding, manual_axis_type=known.manual_axis_type)
 
 
 def vary(array: jax.Array, axes: frozenset[str]) -> jax.Array:

@@ -79,6 +79,9 @@ def _compute(
         # XLA matches cuDNN's backward-data only where operands and result have one dtype. Of halves cuDNN makes sums in
         # float32 that it rounds once; for a wider result the operands are widened, which keeps their products exact.
         operand_dtype = accumulate = operand_dtype if dtype == operand_dtype else accumulate
+    if choice.method == "fused":
+        # It sums in float32 whatever it stores.
+        accumulate = dtype
     sums = Sums(precision, accumulate, choice.whole, several_devices)
     # The name under which a profile shows what follows.
     with jax.named_scope(f"conv_transpose.{op}.{choice.method}"):

@@ -30,3 +30,4 @@ DEPTHWISE_ON_SEVERAL_DEVICES = Condition(
 )
 # These split by batch, rows, channels out and whole groups, and move no more than the halo.
 SPLIT_GROUPS = "the products of all groups at once, which are split by rows and by groups"
+SPLIT_MULTIPLICATIONS = "multiplications, one per tap, which are split by rows"

@@ -1,10 +1,13 @@
 """One op of one layer compiled for a device that is not there. Run as a program, it reads jobs and prints facts."""
 
 import dataclasses
+import functools
 import json
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,8 +61,10 @@ def device(chip: str, mesh: str = "1x1x1") -> Any:
     return topologies.get_topology_desc(platform="cuda", target_config=config, topology=mesh).devices[0]
 
 
-def compiled(chip: str, function: Any, operands: Any, dtype: str) -> Facts:
-    """`function` of arrays of these shapes, compiled for one such device."""
+def compiled(
+    chip: str, function: Any, operands: Any, dtype: str, cycles: Callable[[], Mapping[str, int]] = Counter
+) -> Facts:
+    """`function` of arrays of these shapes, compiled for one such device; `cycles` tells those of Pallas kernels."""
     import jax
 
     from tests.accelerators import gpu, tpu
@@ -72,27 +77,34 @@ def compiled(chip: str, function: Any, operands: Any, dtype: str) -> Facts:
     took = time.process_time() - start
     text, memory, spec = program.as_text(), program.memory_analysis(), CHIPS[chip]
     if spec.platform == "tpu":
-        estimate, flops = tpu.seconds(text, spec.clock, spec.bandwidth), 0.0
+        of_kernels = cycles() if tpu.kernels(text) else {}
+        estimate, flops, calls = tpu.seconds(text, spec.clock, spec.bandwidth, of_kernels), 0.0, list(of_kernels)
     else:
-        estimate, flops = gpu.seconds(text, spec.peak[dtype], spec.bandwidth), gpu.flops(text)
-    calls = gpu.calls(text) if spec.platform == "cuda" else []
+        estimate = gpu.seconds(text, spec.peak[dtype], spec.bandwidth)
+        flops, calls = gpu.flops(text), gpu.calls(text)
     return Facts(estimate, took, memory.temp_size_in_bytes, memory.output_size_in_bytes, flops, calls, text)
 
 
 def main() -> None:
-    """Reads one job per line from standard input, a JSON object; prints what came of each."""
+    """Reads one job per line from standard input, a JSON object; prints what came of each.
+
+    With the argument "only" it compiles and no more, for what the compiler writes meanwhile.
+    """
     import jax
 
+    from tests.accelerators import schedule
     from tests.accelerators.layers import find
     from tests.programs import program
 
+    only = sys.argv[1:] == ["only"]
     for line in sys.stdin:
         job = json.loads(line)
         layer = find(job["layer"], job.get("batch"))
         x, kernel, _ = layer.shapes
         try:
             function, *operands = program(job["op"], x, kernel, job["dtype"], method=job["method"], **layer.arguments)
-            facts = dataclasses.asdict(compiled(job["chip"], function, operands, job["dtype"]))
+            cycles = Counter if only else functools.partial(schedule.cycles, job)
+            facts = dataclasses.asdict(compiled(job["chip"], function, operands, job["dtype"], cycles))
             text = facts.pop("text")
             if job.get("keep"):
                 Path(job["keep"]).write_text(text)

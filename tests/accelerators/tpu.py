@@ -6,6 +6,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from tests.accelerators.hlo import ITEMSIZE, Array, parse
 
@@ -29,15 +30,27 @@ def padded_bytes(array: Array) -> int:
     return ITEMSIZE[array.dtype] * math.prod(minor_first)
 
 
-def seconds(text: str, clock: float, bandwidth: float) -> float:
-    """The estimate: each instruction takes the larger of its cycles and its bytes, and all of them at least theirs."""
+def kernels(text: str) -> bool:
+    """Whether the program has Pallas kernels, whose cycles stand elsewhere."""
+    return 'custom_call_target="tpu_custom_call"' in text
+
+
+def seconds(text: str, clock: float, bandwidth: float, of_kernels: Mapping[str, int]) -> float:
+    """The estimate: each instruction takes the larger of its cycles and its bytes, and all of them at least theirs.
+
+    ValueError for a scatter, whose cycles the compiler does not tell.
+    """
     total = moved = 0.0
     for one, read, times in parse(text).runs():
         made = sum(map(padded_bytes, one.arrays))
         if one.opcode in STARTS:
             moved += times * made
             continue
+        if one.opcode == "scatter":
+            raise ValueError(f"nothing tells what a scatter takes: {one.name}")
         cycles = int(one.attribute(r'"estimated_cycles":"(\d+)"') or 0)
+        if "tpu_custom_call" in one.attributes:
+            cycles = of_kernels[one.name]
         nbytes = made + sum(map(padded_bytes, read))
         total += times * max(cycles / clock if cycles < UNKNOWN else 0, nbytes / bandwidth)
         moved += times * nbytes

@@ -16,14 +16,20 @@ from jax_tconv._call.call import RESULT, Call, Op
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.polyphase import reach
 from jax_tconv._methods.products import Sums
-from jax_tconv._methods.rows import MEGABYTE, varying_axes
+from jax_tconv._methods.rows import MEGABYTE, varying_type
 
-# Rows of a product: enough to hide the loading of a tap's weights, few enough to keep their sums on the core.
-PRODUCT_ROWS = 512
+# Rows of a product: enough to hide the loading of a tap's weights, few enough to keep their sums on the core. And
+# pushes of 8 rows through the matrix unit in all: a step's stand in the program one by one, and take time to compile.
+PRODUCT_ROWS, PUSHES = 512, 4096
 # Rows of a tile, in two bytes each, and its columns.
 SUBLANES, LANES = 16, 128
 # Of the core's 128 megabytes; a step's blocks are there twice, since the next one's are loaded meanwhile.
 MEGABYTES = 96
+
+
+def chunks(channels: int) -> list[Any]:
+    """The channels by the width of a tile: rows are read and stored apart in arrays of that width only."""
+    return [pl.ds(start, min(LANES, channels - start)) for start in range(0, channels, LANES)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +51,14 @@ class Blocks:
     written: int
 
     @classmethod
-    def of(cls, op: Op, geometry: Geometry) -> "Blocks":
+    def of(cls, op: Op, geometry: Geometry, c_in: int, c_out: int) -> "Blocks":
         """Those of an op; of the forward op's products, each is of one value of `q` (`polyphase.py`)."""
         met = [reach(axis) for axis in geometry.axes]
         forward = op == "forward"
         first, *inner, last = (axis.count for axis in met) if forward else geometry.input_size
         whole = (*inner, -(-last // SUBLANES) * SUBLANES)
-        rows = max(1, min(first, PRODUCT_ROWS // math.prod(whole)))
+        tiles = math.prod(geometry.kernel_size) * len(chunks(c_in)) * len(chunks(c_out))
+        rows = max(1, min(first, min(PRODUCT_ROWS, 8 * PUSHES // tiles) // math.prod(whole)))
         counts, stride = (rows, *whole), geometry.stride[0]
         if forward:
             near = [count + axis.high - axis.low for count, axis in zip(counts, met, strict=True)]
@@ -77,11 +84,6 @@ class Blocks:
         return jnp.clip(self.first_row(step), 0, self.size[0] - self.read)
 
 
-def chunks(channels: int) -> list[Any]:
-    """The channels by the width of a tile: rows are read and stored apart in arrays of that width only."""
-    return [pl.ds(start, min(LANES, channels - start)) for start in range(0, channels, LANES)]
-
-
 def load(blocks: Blocks, array: Any, near: Any, widths: Sequence[Any]) -> None:
     """Copies what a step meets of a block into `near`, channels in chunks of `widths`; zeros where nothing is."""
     first, read = blocks.first_row(pl.program_id(1)), blocks.first_row_read(pl.program_id(1))
@@ -98,7 +100,7 @@ def load(blocks: Blocks, array: Any, near: Any, widths: Sequence[Any]) -> None:
         at = jnp.clip(first - read + number, 0, blocks.read - 1)
         for chunk, lanes in enumerate(widths):
             rows = array[(0, at, *sources, lanes)].astype(near.dtype)
-            near[(chunk, number, *targets, slice(None))] = jnp.where(there, rows, jnp.zeros_like(rows))
+            near[(chunk, number, *targets, pl.ds(0, lanes.size))] = jnp.where(there, rows, jnp.zeros_like(rows))
 
 
 def call_kernel(
@@ -112,7 +114,7 @@ def call_kernel(
     interpret: bool,
 ) -> jax.Array:
     """The result of `op`: `step` for each block of each example; `scratch` gives shapes and dtypes of its arrays."""
-    blocks = Blocks.of(op, geometry)
+    blocks = Blocks.of(op, geometry, *kernel.shape[-2:])
     channels = kernel.shape[-1] if op == "forward" else kernel.shape[-2]
     precision = _precision(sums, operand)
     dtype = jnp.bfloat16 if precision is None else operand.dtype
@@ -129,7 +131,7 @@ def call_kernel(
             pl.BlockSpec(kernel.shape, lambda example, step: (0,) * kernel.ndim),
         ],
         out_specs=pl.BlockSpec((1, *written, channels), lambda example, step: (example, step, *zeros)),
-        out_shape=_result(operand, (operand.shape[0], *blocks.results, channels), sums.dtype),
+        out_shape=varying_type(operand, (operand.shape[0], *blocks.results, channels), sums.dtype),
         scratch_shapes=[
             pltpu.VMEM(kernel.shape, dtype),
             *(pltpu.VMEM(shape, kind) for shape, kind in scratch(blocks, dtype)),
@@ -147,12 +149,6 @@ def _precision(sums: Sums, operand: jax.Array) -> lax.Precision | None:
     asked = sums.precision if isinstance(sums.precision, tuple) else (sums.precision,)
     default = all(one is None or one == lax.Precision.DEFAULT for one in asked)
     return None if default or operand.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
-
-
-def _result(operand: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-    """The type of the result, which in `shard_map` varies over the mesh axes that the operand varies over."""
-    axes = varying_axes(jax.typeof(operand))
-    return jax.ShapeDtypeStruct(shape, dtype, vma=axes) if axes else jax.ShapeDtypeStruct(shape, dtype)
 
 
 def first_step() -> Any:
@@ -177,7 +173,7 @@ def limit(op: Op, call: Call) -> str | None:
 
 def _megabytes(op: Op, call: Call) -> float:
     """What a step holds: its blocks of operand, kernel and result twice, and the copies that it works on."""
-    blocks = Blocks.of(op, call.geometry)
+    blocks = Blocks.of(op, call.geometry, call.group_in, call.group_out)
     read, made = (-(-channels // LANES) * LANES for channels in (call.group_in, call.group_out))
     read, made = (read, made) if op == "forward" else (made, read)
     operand = 2 * math.prod((blocks.read, *blocks.size[1:])) + math.prod(blocks.near)

@@ -45,7 +45,7 @@ def _step(
         near[...] = jnp.zeros(near.shape, near.dtype)
         weights[...] = kernel[...].astype(weights.dtype)
 
-    load(blocks, x, near, [slice(None)])
+    load(blocks, x, near, [pl.ds(0, x.shape[-1])])
     for residue, meetings in residues(geometry):
         # The last axis's rows are counted in whole tiles; the output has so many of this residue.
         counts = [blocks.counts[0]]
