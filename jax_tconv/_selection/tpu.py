@@ -68,7 +68,7 @@ def _cropped(call: Call) -> bool:
 
 
 def _convolution(call: Call) -> bool:
-    """Where XLA's convolution is ahead of the kernels at a full batch: what these pad, or their caller lays out anew."""
+    """Where XLA's convolution is ahead of the kernels at a full batch: they pad more, or their caller lays out more."""
     if not (_fills_tiles(call) and _few_taps(call)):
         return False
     narrow = NARROW <= call.group_out < LANES
@@ -102,8 +102,8 @@ TINY = Condition(f"fewer than {FEW_PIXELS} pixels", lambda call: _pixels(call) <
 ONE_PIXEL = Condition("one pixel, padded", lambda call: _pixels(call) == 1 and max(call.geometry.padding_low) > 0)
 AS_TINY = Condition(f"at most {FEW_PIXELS} pixels", lambda call: _pixels(call) <= FEW_PIXELS)
 PLAIN = Condition(
-    f"{_EXAMPLES}; padding as large as the kernel or, of {NARROW} to {LANES - 1} channels out, in two axes stride above "
-    "2 or in three stride 1",
+    f"{_EXAMPLES}; padding as large as the kernel or, of {NARROW} to {LANES - 1} channels out, in two axes stride "
+    "above 2 or in three stride 1",
     _convolution,
 )
 DENSE = Condition(
@@ -175,7 +175,7 @@ TALL = Condition(
     lambda call: not _few_taps(call) and max(call.geometry.stride) >= 8 and _pixels(call) >= MANY_PIXELS,
 )
 TALL_AND_NARROW = Condition(
-    f"ungrouped, undilated, stride above 1, up to {LANES - 1} channels out, at least {MANY_PIXELS} pixels, and {_FEWER}",
+    f"ungrouped, undilated, stride above 1, up to {LANES - 1} channels out, {MANY_PIXELS} pixels or more, and {_FEWER}",
     lambda call: (
         call.geometry.groups == 1
         and max(call.geometry.stride) > 1
