@@ -139,7 +139,9 @@ REFUSED = {
     "it takes two spatial axes or more": ((1, 8, 4), (3, 4, 4), {}),
     "it takes a batch of a known size": ((None, 8, 8, 4), (3, 3, 4, 4), {}),
     "it takes float32 and bfloat16, got float16": (*LAYER, SQUARE | {"dtype": "float16"}),
-    "on the core, and takes up to 96": ((1, 8, 8, 2048), (7, 7, 2048, 2048), {}),
+    "its kernel has 12,544 tiles of 128 x 128 values, up to 256": ((1, 8, 8, 2048), (7, 7, 2048, 2048), {}),
+    "one row of its first axis takes 32,768 pushes": ((1, 8, 64, 64, 8), (4, 4, 4, 8, 8), {"stride": 2, "padding": 1}),
+    "on the core, and takes up to 96": ((1, 8, 16384, 8), (2, 2, 8, 8), {"stride": 2}),
 }
 
 

@@ -9,10 +9,29 @@ The kernels are written in Pallas. There is none for the kernel gradient, which 
 little to lose there.
 """
 
+from typing import Any
+
+import jax
+
 from jax_tconv._methods.fused.blocks import limit
-from jax_tconv._methods.fused.forward import forward
-from jax_tconv._methods.fused.input_gradient import input_gradient
 
 __all__ = ["PLATFORMS", "forward", "input_gradient", "limit"]
 
 PLATFORMS = ("tpu",)
+
+
+# Pallas takes longer to import than the rest of this package: only where a kernel is called for.
+
+
+def forward(*arguments: Any, **options: Any) -> jax.Array:
+    """The transposed convolution; arguments as for all methods."""
+    from jax_tconv._methods.fused.forward_kernel import forward
+
+    return forward(*arguments, **options)
+
+
+def input_gradient(*arguments: Any, **options: Any) -> jax.Array:
+    """The strided convolution; arguments as for all methods."""
+    from jax_tconv._methods.fused.input_gradient_kernel import input_gradient
+
+    return input_gradient(*arguments, **options)

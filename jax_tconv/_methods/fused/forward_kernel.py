@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.fused.blocks import LANES, Blocks, call_kernel, chunks, first_step, load
+from jax_tconv._methods.fused.blocks import LANES, Blocks
+from jax_tconv._methods.fused.kernel import call_kernel, chunks, first_step, load
 from jax_tconv._methods.polyphase import residues
 from jax_tconv._methods.products import Sums, side_by_side
 

@@ -11,7 +11,8 @@ from jax import lax
 from jax.experimental import pallas as pl
 
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.fused.blocks import LANES, Blocks, call_kernel, chunks, first_step, load
+from jax_tconv._methods.fused.blocks import LANES, Blocks
+from jax_tconv._methods.fused.kernel import call_kernel, chunks, first_step, load
 from jax_tconv._methods.products import Sums, side_by_side
 
 
