@@ -171,19 +171,25 @@ MANY_TAPS_OF_MANY = Condition(
     ),
 )
 TALL = Condition(
-    f"more than {MANY_TAPS} taps, stride 8 or more, and at least {MANY_PIXELS} pixels",
-    lambda call: not _few_taps(call) and max(call.geometry.stride) >= 8 and _pixels(call) >= MANY_PIXELS,
+    f"more than {MANY_TAPS} taps, stride 8 or more, at least {MANY_PIXELS} pixels, and {_FEWER}",
+    lambda call: MORE_TAPS_FEWER.holds(call) and max(call.geometry.stride) >= 8 and _pixels(call) >= MANY_PIXELS,
 )
+MORE_TAPS_FEWER = Condition(
+    f"more than {MANY_TAPS} taps, and {_FEWER}", lambda call: not _few_taps(call) and not _fills_tiles(call)
+)
+
+
+def _tall_and_narrow(call: Call) -> bool:
+    geometry = call.geometry
+    plain = geometry.groups == 1 and max(geometry.dilation) == 1 < max(geometry.stride)
+    few = call.taps <= 4 or call.group_out < NARROW or not _fills_tiles(call)
+    return plain and few and call.group_out < LANES and _pixels(call) >= MANY_PIXELS
+
+
 TALL_AND_NARROW = Condition(
-    f"ungrouped, undilated, stride above 1, up to {LANES - 1} channels out, {MANY_PIXELS} pixels or more, and {_FEWER}",
-    lambda call: (
-        call.geometry.groups == 1
-        and max(call.geometry.stride) > 1
-        and max(call.geometry.dilation) == 1
-        and call.group_out < LANES
-        and _pixels(call) >= MANY_PIXELS
-        and not _fills_tiles(call)
-    ),
+    f"ungrouped, undilated, stride above 1, up to {LANES - 1} channels out, {MANY_PIXELS} pixels or more; of {_EXAMPLES} "
+    f"up to 4 taps, or up to {NARROW - 1} channels out",
+    _tall_and_narrow,
 )
 
 _ONE_CONVOLUTION = "one convolution, which the compiler splits by examples, rows and channels"
@@ -327,7 +333,7 @@ RULES: Rules = {
             "FCN-8s, k16 s8: 261 us, col2im 4,317",
         ),
         Rule(
-            MORE_TAPS,
+            MORE_TAPS_FEWER,
             "col2im",
             "one product with patches, where a convolution would meet a kernel as large as the image",
             "64x64 s32, 21 channels: 82 us, as a convolution 476",
