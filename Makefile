@@ -5,12 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow bench lint clean help
+# Compilers of the versions that the tables of tests/accelerators were made with.
+ACCELERATORS := build/accelerators
+JAX := 'jax==0.10.2' 'flax==0.12.8'
+
+.PHONY: demo test test-slow test-accelerators bench lint clean help
 
 help:
 	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
 	@echo "make test   run the tests"
 	@echo "make test-slow  a gigabyte through every kind of file, 10,000 mutated files, every mesh (a quarter of an hour)"
+	@echo "make test-accelerators  compile every layer for GPUs and TPUs that are not there (about an hour)"
 	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
@@ -29,6 +34,23 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+$(ACCELERATORS)/.installed:
+	$(PYTHON) -m venv $(ACCELERATORS)/gpu
+	$(ACCELERATORS)/gpu/bin/python -m pip install --quiet $(JAX)
+	$(ACCELERATORS)/gpu/bin/python -m pip install --quiet --no-deps jax-cuda12-plugin==0.10.2 jax-cuda12-pjrt==0.10.2
+	$(PYTHON) -m venv $(ACCELERATORS)/tpu
+	$(ACCELERATORS)/tpu/bin/python -m pip install --quiet $(JAX) 'libtpu==0.0.42.*'
+	@touch $@
+
+# Prints every failure of each before it fails.
+test-accelerators: $(STAMP) $(ACCELERATORS)/.installed
+	failed=0; \
+	$(ACCELERATORS)/gpu/bin/python -m tests.accelerators.gpu_checks || failed=1; \
+	$(ACCELERATORS)/gpu/bin/python -m tests.accelerators.meshes cuda || failed=1; \
+	$(ACCELERATORS)/tpu/bin/python -m tests.accelerators.meshes tpu || failed=1; \
+	$(BIN)/python -m tests.accelerators check || failed=1; \
+	exit $$failed
 
 bench: $(STAMP)
 	$(BIN)/python -m jax_tconv.benchmarks run

@@ -52,9 +52,9 @@ def conv_transpose(
         where least is the size without output padding.
       groups: channels are split into so many groups, each convolved on its own.
       data_format: `"channels_last"` or `"channels_first"`, for `x`, the result and a full-shape `output_size`.
-      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"im2col"`, `"taps"`, `"matrix"` or
-        `"scatter"`; None chooses, as `select_method` tells. Derivatives keep it wherever this op reappears in them, and
-        for the two adjoint ops where the method has a form of them.
+      method: the algorithm: `"lhs_dilation"`, `"vjp"`, `"subpixel"`, `"col2im"`, `"im2col"`, `"taps"`, `"fused"`,
+        `"matrix"` or `"scatter"`; None chooses, as `select_method` tells. Derivatives keep it wherever this op
+        reappears in them, and for the two adjoint ops where the method has a form of them.
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: the result's dtype, in place of the operands' promoted one.
 
@@ -66,8 +66,9 @@ def conv_transpose(
       TypeError: an argument is not of its kind, or not of a supported dtype (float16, bfloat16, float32, float64,
         complex64, complex128).
       ValueError: shapes that do not fit together, a number out of range, an unknown name, an output without a row.
-      NotImplementedError: the named method would need too much memory (`"matrix"` and `"scatter"` only), or is a
-        convolution of four axes or more, lowered for a GPU.
+      NotImplementedError: the named method would need too much memory (`"matrix"` and `"scatter"` only), is a
+        convolution of four axes or more, lowered for a GPU, or is `"fused"`, lowered for another platform than a TPU or
+        for what its kernels do not take.
 
     Source: PyTorch's documentation of ConvTranspose; V. Dumoulin and F. Visin, "A guide to convolution arithmetic for
     deep learning" (2016).

@@ -181,14 +181,14 @@ MORE_TAPS_FEWER = Condition(
 
 def _tall_and_narrow(call: Call) -> bool:
     geometry = call.geometry
-    plain = geometry.groups == 1 and max(geometry.dilation) == 1 < max(geometry.stride)
+    plain = geometry.groups == 1 and max(geometry.dilation) == 1 < max(geometry.stride) and _few_taps(call)
     few = call.taps <= 4 or call.group_out < NARROW or not _fills_tiles(call)
     return plain and few and call.group_out < LANES and _pixels(call) >= MANY_PIXELS
 
 
 TALL_AND_NARROW = Condition(
-    f"ungrouped, undilated, stride above 1, up to {LANES - 1} channels out, {MANY_PIXELS} pixels or more; of {_EXAMPLES} "
-    f"up to 4 taps, or up to {NARROW - 1} channels out",
+    f"ungrouped, undilated, stride above 1, at least {MANY_PIXELS} pixels, up to {MANY_TAPS} taps and {LANES - 1} "
+    f"channels out; of {_EXAMPLES} up to 4 taps, or up to {NARROW - 1} channels out",
     _tall_and_narrow,
 )
 

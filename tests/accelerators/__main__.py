@@ -44,9 +44,9 @@ def check(
     """Compiles what the rules choose, prints each program's line, and exits with 1 where a bar is broken."""
     jobs = _jobs(chips, dtypes, batches, only, dict.fromkeys(OPS, (None,)))
     results = _found(jobs, out)
-    for chip, dtype, batch in itertools.product(chips.split(","), dtypes.split(","), batches.split(",")):
-        here = [r for r in results if (r["chip"], r["dtype"], str(r["batch"])) == (chip, dtype, batch)]
-        shown = Table("class of layer", "layers", *OPS, title=f"{chip}, {dtype}, batch {batch}: times the roofline")
+    for chip, batch in itertools.product(chips.split(","), batches.split(",")):
+        here = [result for result in results if (result["chip"], str(result["batch"])) == (chip, batch)]
+        shown = Table("class of layer", "layers", *OPS, title=f"{chip}, {dtypes}, batch {batch}: times the roofline")
         for row in table.by_kind(here):
             shown.add_row(*row)
         console.print(shown)
@@ -55,6 +55,21 @@ def check(
         console.print(words, soft_wrap=True)
     console.print(f"{len(results)} programs, {len(broken)} bars broken")
     sys.exit(bool(broken))
+
+
+@app.command()
+def report(files: list[Path], docs: Path = Path("docs/accelerators.md")) -> None:
+    """Writes what `check` found, class by class of layer, into the page of the docs."""
+    results = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    blocks = []
+    for chip, batch in sorted({(result["chip"], result["batch"]) for result in results}):
+        here = [result for result in results if (result["chip"], result["batch"]) == (chip, batch)]
+        dtypes = " / ".join(sorted({result["dtype"] for result in here}, reverse=True))
+        heading = f"{chip}, {f'batch {batch}' if batch else 'the usual batch'}, {dtypes}"
+        blocks += [heading, table.markdown(("class of layer", "layers", *OPS), table.by_kind(here))]
+    before, mark, after = docs.read_text().partition("<!-- results -->\n")
+    _, end, after = after.partition("<!-- end -->")
+    docs.write_text(before + mark + "\n" + "\n\n".join(blocks) + "\n\n" + end + after)
 
 
 @app.command()

@@ -85,6 +85,11 @@ def compiled(
     return Facts(estimate, took, memory.temp_size_in_bytes, memory.output_size_in_bytes, flops, calls, text)
 
 
+def _cycles(schedules: Callable[[], Any], job: dict[str, Any]) -> Mapping[str, int]:
+    cycles: Mapping[str, int] = schedules().cycles(job)
+    return cycles
+
+
 def main() -> None:
     """Reads one job per line from standard input, a JSON object; prints what came of each.
 
@@ -97,13 +102,14 @@ def main() -> None:
     from tests.programs import program
 
     only = sys.argv[1:] == ["only"]
+    schedules = functools.cache(schedule.Schedules)
     for line in sys.stdin:
         job = json.loads(line)
         layer = find(job["layer"], job.get("batch"))
         x, kernel, _ = layer.shapes
         try:
             function, *operands = program(job["op"], x, kernel, job["dtype"], method=job["method"], **layer.arguments)
-            cycles = Counter if only else functools.partial(schedule.cycles, job)
+            cycles = Counter if only else functools.partial(_cycles, schedules, job)
             facts = dataclasses.asdict(compiled(job["chip"], function, operands, job["dtype"], cycles))
             text = facts.pop("text")
             if job.get("keep"):

@@ -51,8 +51,6 @@ BEYOND: set[tuple[str, str, str, str]] = {
     ("cuda", "depthwise", "channels", "gradient"),
     ("tpu", "k64 s32, 24 channels", "rows", "forward"),
     ("tpu", "depthwise", "channels", "gradient"),
-    ("tpu", "8 groups", "rows", "gradient"),
-    ("tpu", "32 groups", "rows", "gradient"),
 }
 
 

@@ -1,7 +1,7 @@
 """How many cycles a step of a Pallas kernel takes: the instruction bundles that the compiler scheduled, one per cycle.
 
-The compiler writes its schedules to a folder that is named when its library is loaded, so it compiles once more, in a
-process of its own. A kernel's name tells the number of its steps (`_methods/fused/blocks.py`).
+The compiler writes its schedules, and much else, to a folder that is named when its library is loaded; so a process of
+its own compiles once more what has kernels. A kernel's name tells the number of its steps (`_methods/fused/blocks.py`).
 """
 
 import json
@@ -17,31 +17,32 @@ KERNEL = re.compile(r"%(conv_transpose_\w+?_(\d+)_steps[\w.]*) = ")
 BUNDLES = re.compile(r"total scheduled bundles:\s+(\d+)")
 
 
-def steps(name: str) -> int:
-    """The number of a kernel's steps, from its name."""
-    found = KERNEL.match(f"%{name} = ")
-    if not found:
-        raise ValueError(f"a kernel whose name does not tell its steps: {name}")
-    return int(found[2])
+class Schedules:
+    """A process that compiles what it is told to, with its schedules in a folder of its own."""
 
-
-def cycles(job: dict[str, Any]) -> dict[str, int]:
-    """For each kernel of the job's program, the cycles of all its steps."""
-    with tempfile.TemporaryDirectory() as folder:
-        flags = f"--xla_jf_dump_to={folder} --xla_jf_dump_llo_text=true --xla_jf_dump_hlo_text=false"
-        subprocess.run(
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        flags = f"--xla_jf_dump_to={self.folder.name} --xla_jf_dump_llo_text=true --xla_jf_dump_hlo_text=false"
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.accelerators.compiling", "only"],
-            input=json.dumps(job) + "\n",
             env=os.environ | {"LIBTPU_INIT_ARGS": flags},
             text=True,
-            check=True,
-            stdout=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+
+    def cycles(self, job: dict[str, Any]) -> dict[str, int]:
+        """For each kernel of the job's program, the cycles of all its steps."""
+        print(json.dumps(job), file=self.process.stdin, flush=True)
+        if not (self.process.stdout and self.process.stdout.readline()):
+            raise RuntimeError(f"the process that compiles for schedules died with {self.process.wait()}")
         found: dict[str, int] = {}
-        for path in Path(folder).glob("*schedule-analysis_final_bundles.txt"):
-            text = path.read_text()
-            kernel, bundles = KERNEL.search(text), BUNDLES.search(text)
-            if kernel and bundles and "tpu_custom_call" in text:
-                found[kernel[1]] = max(found.get(kernel[1], 0), int(bundles[1]) * int(kernel[2]))
-    return found
+        for path in Path(self.folder.name).iterdir():
+            if path.name.endswith("schedule-analysis_final_bundles.txt"):
+                text = path.read_text()
+                kernel, bundles = KERNEL.search(text), BUNDLES.search(text)
+                if kernel and bundles and "tpu_custom_call" in text:
+                    found[kernel[1]] = max(found.get(kernel[1], 0), int(bundles[1]) * int(kernel[2]))
+            path.unlink()
+        return found

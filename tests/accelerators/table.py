@@ -39,18 +39,25 @@ def line(result: Result) -> str:
 
 
 def by_kind(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Rows of class of layer, number of layers, and for each op the geometric mean over the roofline, worst last."""
-    times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    """Rows of class of layer, number of layers, and for each op the geometric mean over the roofline, worst last.
+
+    Of results in several dtypes a mean for each, in order, with slashes between.
+    """
+    ratios: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     layers = defaultdict(set)
-    for result in results:
-        if "error" not in result:
-            name = kind(find(result["layer"]))
-            times[name][result["op"]].append(result["seconds"] / least(result))
+    for result in (result for result in results if "error" not in result):
+        for name in (kind(find(result["layer"])), "all"):
+            ratios[name, result["op"], result["dtype"]].append(result["seconds"] / least(result))
             layers[name].add(result["layer"])
-    rows = [(name, str(len(layers[name])), *(f"{mean(ops[op]):.1f}" for op in OPS)) for name, ops in times.items()]
-    every = [[ratio for ops in times.values() for ratio in ops[op]] for op in OPS]
-    rows.sort(key=lambda row: mean(ratio for ratios in times[row[0]].values() for ratio in ratios))
-    return [*rows, ("all", str(len(set().union(*layers.values()))), *(f"{mean(ratios):.1f}" for ratios in every))]
+    dtypes = sorted({dtype for _, _, dtype in ratios}, reverse=True)
+
+    def cell(name: str, op: str) -> str:
+        return " / ".join(f"{mean(ratios[name, op, dtype]):.1f}" for dtype in dtypes)
+
+    order = sorted(
+        layers, key=lambda name: (name == "all", mean(r for key in ratios if key[0] == name for r in ratios[key]))
+    )
+    return [(name, str(len(layers[name])), *(cell(name, op) for op in OPS)) for name in order]
 
 
 def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
