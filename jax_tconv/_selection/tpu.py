@@ -170,12 +170,12 @@ MANY_TAPS_OF_MANY = Condition(
         and (_fills_tiles(call) or max(_pixels(call), call.taps) >= MANY_PIXELS)
     ),
 )
+MORE_TAPS_FEWER = Condition(
+    f"more than {MANY_TAPS} taps, and {_FEWER}", lambda call: not _few_taps(call) and not _fills_tiles(call)
+)
 TALL = Condition(
     f"more than {MANY_TAPS} taps, stride 8 or more, at least {MANY_PIXELS} pixels, and {_FEWER}",
     lambda call: MORE_TAPS_FEWER.holds(call) and max(call.geometry.stride) >= 8 and _pixels(call) >= MANY_PIXELS,
-)
-MORE_TAPS_FEWER = Condition(
-    f"more than {MANY_TAPS} taps, and {_FEWER}", lambda call: not _few_taps(call) and not _fills_tiles(call)
 )
 
 
