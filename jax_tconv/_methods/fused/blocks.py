@@ -19,8 +19,8 @@ PRODUCT_ROWS, PUSHES = 512, 4096
 MOST, KERNEL_TILES = 2, 256
 # Rows of a tile, in two bytes each, and its columns.
 SUBLANES, LANES = 16, 128
-# Of the core's 128 megabytes; a step's blocks are there twice, since the next one's are loaded meanwhile.
-MEGABYTES = 96
+# Of the core's memory, which has 64 megabytes at least from v5e on.
+MEGABYTES = 48
 
 
 def tiles(channels: int) -> int:
@@ -97,15 +97,15 @@ def limit(op: Op, call: Call) -> str | None:
     pushes = math.prod(Blocks.of(op, call.geometry, call.group_in, call.group_out).counts) // 8 * loaded
     if pushes > MOST * PUSHES:
         return f"one row of its first axis takes {pushes:,} pushes through the matrix unit, up to {MOST * PUSHES:,}"
-    held = _megabytes(op, call)
+    held = megabytes(op, call.geometry, call.group_in, call.group_out)
     return f"it would hold {held:,.0f} MB on the core, and takes up to {MEGABYTES}" if held > MEGABYTES else None
 
 
-def _megabytes(op: Op, call: Call) -> float:
-    """What a step holds: its blocks of operand, kernel and result twice, and the copies that it works on."""
-    blocks = Blocks.of(op, call.geometry, call.group_in, call.group_out)
-    read, made = (tiles(channels) * LANES for channels in (call.group_in, call.group_out))
+def megabytes(op: Op, geometry: Geometry, c_in: int, c_out: int) -> float:
+    """What a step holds: its blocks of operand and result twice, as the next are moved meanwhile, and its copies."""
+    blocks = Blocks.of(op, geometry, c_in, c_out)
+    read, made = (tiles(channels) * LANES for channels in (c_in, c_out))
     read, made = (read, made) if op == "forward" else (made, read)
     operand = 2 * math.prod((blocks.read, *blocks.size[1:])) + math.prod(blocks.near)
     result = 3 * math.prod((blocks.written, *blocks.results[1:])) + 2 * math.prod(blocks.counts)
-    return 4 * (operand * read + result * made + 2 * call.taps * read * made) / MEGABYTE
+    return 4 * (operand * read + result * made + 2 * math.prod(geometry.kernel_size) * read * made) / MEGABYTE

@@ -12,7 +12,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 from jax_tconv._call.call import RESULT, Op
 from jax_tconv._call.geometry import Geometry
-from jax_tconv._methods.fused.blocks import LANES, MEGABYTES, Blocks
+from jax_tconv._methods.fused.blocks import LANES, Blocks, megabytes
 from jax_tconv._methods.products import Sums
 from jax_tconv._methods.rows import MEGABYTE, varying_type
 
@@ -57,7 +57,7 @@ def call_kernel(
     precision = _precision(sums, operand)
     dtype = jnp.bfloat16 if precision is None else operand.dtype
     read, written = (blocks.read, *blocks.size[1:]), (blocks.written, *blocks.results[1:])
-    zeros = (0,) * (len(read))
+    zeros = (0,) * len(read)
     return pl.pallas_call(
         functools.partial(step, geometry, blocks, precision),
         grid=(operand.shape[0], blocks.steps),
@@ -76,7 +76,9 @@ def call_kernel(
             *(pltpu.VMEM(shape, kind) for shape, kind in scratch(blocks, dtype)),
         ],
         compiler_params=pltpu.CompilerParams(
-            dimension_semantics=("arbitrary", "arbitrary"), vmem_limit_bytes=MEGABYTES * MEGABYTE
+            dimension_semantics=("arbitrary", "arbitrary"),
+            # What the compiler takes without being asked, and what it spills.
+            vmem_limit_bytes=int((16 + 1.25 * megabytes(op, geometry, *kernel.shape[-2:])) * MEGABYTE),
         ),
         name=f"conv_transpose_{RESULT[op]}_{operand.shape[0] * blocks.steps}_steps",
         interpret=interpret,
