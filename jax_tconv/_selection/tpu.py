@@ -30,6 +30,8 @@ from jax_tconv._selection.rules import OTHERWISE, Condition, Rule, Rules
 BATCH = 8
 # The kernels' programs grow with the taps.
 MANY_TAPS = 64
+# So many that the program of a product with all of them takes the compiler longer than is worth it.
+VERY_MANY_TAPS = 1024
 # Channels out that leave a tile mostly empty, and channels that a pack must have in all.
 NARROW, NARROW_PACK = 16, 32
 # Pixels of an example, below which a kernel's products are mostly padding; and from which on a convolution is tall.
@@ -129,6 +131,10 @@ NARROW_APART = Condition(
 _KERNEL = f"two axes or more, float32 or bfloat16, at least {NARROW} channels out, and at most {MANY_TAPS} taps"
 FORWARD_KERNEL = Condition(_KERNEL, lambda call: _fused("forward", call))
 INPUT_GRADIENT_KERNEL = Condition(_KERNEL, lambda call: _fused("input_gradient", call))
+MANY_TAPS_1D_FEWER = Condition(
+    f"one axis, more than {MANY_TAPS} taps, and {_FEWER}",
+    lambda call: call.geometry.ndim == 1 and not _few_taps(call) and not _fills_tiles(call),
+)
 MANY_TAPS_1D = Condition(
     f"one axis, and at least {MANY_TAPS} taps", lambda call: call.geometry.ndim == 1 and call.taps >= MANY_TAPS
 )
@@ -157,6 +163,10 @@ MANY_TAPS_WIDE = Condition(
     f"more than {MANY_TAPS} taps, and at least {LANES} channels in",
     lambda call: not _few_taps(call) and call.group_in >= LANES,
 )
+MANY_TAPS_WIDE_OR_VERY_MANY = Condition(
+    f"{MANY_TAPS_WIDE.words}; or more than {VERY_MANY_TAPS} taps",
+    lambda call: MANY_TAPS_WIDE.holds(call) or call.taps > VERY_MANY_TAPS,
+)
 MANY_TAPS_FULL = Condition(
     f"more than {MANY_TAPS} taps, up to {4 * MANY_TAPS}, and {_EXAMPLES}",
     lambda call: MANY_TAPS < call.taps <= 4 * MANY_TAPS and _fills_tiles(call),
@@ -172,6 +182,10 @@ MANY_TAPS_OF_MANY = Condition(
 )
 MORE_TAPS_FEWER = Condition(
     f"more than {MANY_TAPS} taps, and {_FEWER}", lambda call: not _few_taps(call) and not _fills_tiles(call)
+)
+MANY_MORE_TAPS = Condition(
+    f"more than {4 * MANY_TAPS} taps, and {_FEWER}",
+    lambda call: MORE_TAPS_FEWER.holds(call) and call.taps > 4 * MANY_TAPS,
 )
 TALL = Condition(
     f"more than {MANY_TAPS} taps, stride 8 or more, at least {MANY_PIXELS} pixels, and {_FEWER}",
@@ -249,7 +263,7 @@ RULES: Rules = {
         ),
         Rule(MANY_TAPS_FULL, "lhs_dilation", _PLAIN, "FCN-8s, k16 s8, batch 16: 11 ms, im2col 16"),
         Rule(
-            MANY_TAPS_WIDE,
+            MANY_TAPS_WIDE_OR_VERY_MANY,
             "subpixel",
             "one convolution for all phases, and no patches are laid out",
             "64x64 s32, 1000 to 21 channels, batch 16: 7 ms, im2col 8",
@@ -258,7 +272,7 @@ RULES: Rules = {
             MORE_TAPS,
             "im2col",
             "one product for all phases of a block, and no zeros between rows",
-            "64x64 s32, 21 channels: 42 us, as a convolution 4,620",
+            "32x32 s16, 21 channels: 119 us, as a convolution 25,830",
         ),
         Rule(OTHERWISE, "lhs_dilation", _PLAIN),
     ),
@@ -287,6 +301,12 @@ RULES: Rules = {
         ),
         Rule(
             INPUT_GRADIENT_KERNEL, "fused", _ONE_STEP, "CycleGAN, k3 s2: 17 us, others 49 to 202; at batch 16 247, 398"
+        ),
+        Rule(
+            MANY_TAPS_1D_FEWER,
+            "subpixel",
+            "one product with blocks of the cotangent, of which no patches are laid out",
+            "k512 s128 to one channel: 16 us, as a convolution 42",
         ),
         Rule(
             NARROW_OUT,
@@ -327,6 +347,12 @@ RULES: Rules = {
         Rule(DENSE_PACKS, None, _AS_ONE, packs=packing.packs),
         Rule(GROUPS_OF_MANY_TAPS, "lhs_dilation", "one convolution, in a program that does not grow with the taps"),
         Rule(
+            MANY_MORE_TAPS,
+            "subpixel",
+            "one product with blocks of the cotangent, in a program that grows with the taps of one phase only",
+            "64x64 s32, 1000 to 21 channels: 1.6 ms, as a convolution 4.0",
+        ),
+        Rule(
             TALL,
             "subpixel",
             "one product with blocks of the cotangent, of which no patches are laid out",
@@ -336,7 +362,7 @@ RULES: Rules = {
             MORE_TAPS_FEWER,
             "col2im",
             "one product with patches, where a convolution would meet a kernel as large as the image",
-            "64x64 s32, 21 channels: 82 us, as a convolution 476",
+            "FSRCNN, k9 s3 to one channel: 74 us, as a convolution 115",
         ),
         Rule(
             TALL_AND_NARROW,
