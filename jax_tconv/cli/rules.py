@@ -44,8 +44,8 @@ def document() -> str:
         "# How the method is chosen",
         "",
         "In each table the first row that holds decides. Times are in float32 on two cores: with AVX2 and `dot` at 160",
-        "GFLOP/s or, where it says AVX-512, at 280; on cuda and rocm they are estimates for an H200, from the programs",
-        "that XLA compiles for it. Written by `jax-tconv rules --markdown`.",
+        "GFLOP/s or, where it says AVX-512, at 280; on cuda and rocm they are estimates for an H200, on tpu for a v5e,",
+        "of the programs that XLA compiles for these. Written by `jax-tconv rules --markdown`.",
     ]
     for names, tables in platforms.values():
         for op, rows in tables.items():

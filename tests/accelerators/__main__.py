@@ -82,7 +82,7 @@ def sweep(
 ) -> None:
     """Compiles every method of every layer, and writes what the best of them takes to best.json."""
     results = _found(_jobs(chips, dtypes, batches, only, METHODS), out)
-    bars.BEST.write_text(json.dumps(bars.best_of(results), indent=0, sort_keys=True) + "\n")
+    bars.write(bars.best_of(results))
     console.print(f"wrote {bars.BEST}")
 
 

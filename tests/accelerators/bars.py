@@ -43,6 +43,17 @@ def best_of(results: Sequence[Result]) -> dict[str, Any]:
     return found
 
 
+def write(best: dict[str, Any]) -> None:
+    """Writes `best.json`, a line for each program."""
+    chips = (
+        f"{json.dumps(chip)}: {{\n"
+        + ",\n".join(f"{json.dumps(program)}: {json.dumps(entry)}" for program, entry in sorted(programs.items()))
+        + "\n}"
+        for chip, programs in sorted(best.items())
+    )
+    BEST.write_text("{\n" + ",\n".join(chips) + "\n}\n")
+
+
 def broken(results: Sequence[Result]) -> list[str]:
     """Every bar that the results do not keep to, in words."""
     known = json.loads(BEST.read_text()) if BEST.exists() else {}
