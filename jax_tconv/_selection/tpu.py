@@ -99,7 +99,7 @@ RULES: Rules = {
         Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", SPLIT_MULTIPLICATIONS),
         Rule(GROUPS_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
         Rule(SEVERAL_DEVICES, "lhs_dilation", _ONE_CONVOLUTION),
-        Rule(when.FULL_DEPTHWISE, "lhs_dilation", _PLAIN, "CenterNet, k4 s2, batch 16: 403 us, in a pack 650"),
+        Rule(when.FULL_GROUPS, "lhs_dilation", _PLAIN, "CenterNet, k4 s2, batch 16: 403 us, in a pack 650"),
         Rule(when.PACKS, None, _AS_ONE, packs=packing.packs),
         Rule(when.NARROW_DEPTHWISE, "taps", _MULTIPLICATIONS, "GTCRN, 16 channels, dilation 5: 18 us, in a pack 35"),
         Rule(

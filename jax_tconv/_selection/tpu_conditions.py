@@ -72,8 +72,21 @@ PACKS = Condition(
     f"several groups, of up to {LANES} channels each and at least {NARROW_PACK} in all, and at most {MANY_TAPS} taps",
     lambda call: call.geometry.groups > 1 and _packs(call),
 )
+FULL_GROUPS = Condition(
+    f"several groups, of one channel in and out or {LANES} in or out, and {_EXAMPLES}",
+    lambda call: (
+        _fills_tiles(call)
+        and (depthwise(call) or (call.geometry.groups > 1 and max(call.group_in, call.group_out) == LANES))
+    ),
+)
 DENSE_PACKS = Condition(
-    f"{PACKS.words}; not of one channel in and out", lambda call: PACKS.holds(call) and not depthwise(call)
+    f"{PACKS.words}; not of one channel in and out nor, of {_EXAMPLES}, of {LANES} channels or dilated",
+    lambda call: (
+        PACKS.holds(call)
+        and not FULL_GROUPS.holds(call)
+        and not depthwise(call)
+        and not (_fills_tiles(call) and max(call.geometry.dilation) > 1)
+    ),
 )
 NARROW_DEPTHWISE = Condition(
     f"several groups, of one channel in and out, at most {MANY_TAPS} taps, and {_FEWER}",
@@ -95,10 +108,6 @@ DENSE = Condition(
     lambda call: (
         _fills_tiles(call) and (call.taps == 1 or (FEW_PIXELS <= call.taps <= MANY_TAPS and call.group_out >= LANES))
     ),
-)
-FULL_DEPTHWISE = Condition(
-    f"several groups, of one channel in and out, and {_EXAMPLES}",
-    lambda call: depthwise(call) and _fills_tiles(call),
 )
 NARROW_APART = Condition(
     f"two axes, kernel as large as stride, undilated, fewer than {LANES} channels out, and {_FEWER}",
@@ -138,8 +147,12 @@ FEW_PIXELS_1D = Condition(
 )
 FEW_EXAMPLES_1D = Condition(f"one axis, and {_FEWER}", lambda call: call.geometry.ndim == 1 and not _fills_tiles(call))
 FEW_TAPS_1D = Condition(
-    f"one axis, at most 16 taps, at least 512 pixels, and {_FEWER}",
-    lambda call: FEW_EXAMPLES_1D.holds(call) and call.taps <= 16 and _pixels(call) >= 512,
+    f"one axis, at least 512 pixels, and at most 16 taps or, of {_EXAMPLES}, 4 and a stride above 1",
+    lambda call: (
+        call.geometry.ndim == 1
+        and _pixels(call) >= 512
+        and (call.taps <= 4 and call.geometry.stride[0] > 1 if _fills_tiles(call) else call.taps <= 16)
+    ),
 )
 MANY_TAPS_WIDE = Condition(
     f"more than {MANY_TAPS} taps, and at least {LANES} channels in",
