@@ -49,8 +49,6 @@ SPLITS = ("batch", "rows", "channels")
 BEYOND: set[tuple[str, str, str, str]] = {
     ("cuda", "k64 s32, 24 channels", "rows", "forward"),
     ("cuda", "depthwise", "channels", "gradient"),
-    ("tpu", "k64 s32, 24 channels", "rows", "forward"),
-    ("tpu", "depthwise", "channels", "gradient"),
 }
 
 
