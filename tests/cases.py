@@ -52,11 +52,11 @@ class Case:
             x, kernel = (v + 1j * rng.standard_normal(v.shape) for v in (x, kernel))
         return x.astype(dtype), kernel.astype(dtype)
 
-    def judged(self, op) -> tuple:
-        """The two operands of `op`, drawn, and what the reference makes of them."""
-        x, kernel = self.draw()
+    def judged(self, op, dtype=np.float64) -> tuple:
+        """The two operands of `op`, drawn and rounded to `dtype`, and what the reference makes of them in float64."""
+        x, kernel = (v.astype(dtype).astype(np.float64) for v in self.draw())
         y = reference.conv_transpose(x, kernel, **self.reference_arguments)
-        g = np.random.default_rng(1).standard_normal(y.shape)
+        g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype).astype(np.float64)
         if op == "forward":
             return (x, kernel), y
         x_bar, kernel_bar = reference.gradients(x, kernel, g, **self.reference_arguments)

@@ -1,16 +1,13 @@
-"""The communication in a compiled program, read from its HLO text, and what there must be where rows are split."""
+"""The communication in a compiled program, and what there must be where rows are split."""
 
-import math
-import re
 from typing import NamedTuple
 
-KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast|ragged-all-to-all"
-# The result's type stands before the name; the later half of a pair moves nothing more.
-INSTRUCTION = re.compile(rf"^\s*(?:ROOT )?%?[\w.-]+ = (.*?) ({KINDS})(-start)?\(")
-ARRAY = re.compile(r"\b([a-z]+)(\d+)\w*\[([\d,]*)\]")
-COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.-]+) \(.*\{\s*$")
-CALLED = re.compile(r"(?:body|condition|calls|to_apply|branch_computations)=\{?((?:%?[\w.-]+(?:, )?)+)")
-TRIPS = re.compile(r'known_trip_count"?[:=]\{"?n"?[:=]"?(\d+)')
+from jax.sharding import PartitionSpec as P
+
+from tests.accelerators.hlo import Instruction, parse
+
+KINDS = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
+KINDS += ("collective-broadcast", "ragged-all-to-all")
 
 
 class Collective(NamedTuple):
@@ -32,60 +29,30 @@ class Collective(NamedTuple):
 
 
 def collectives(text: str) -> list[Collective]:
-    """Every collective of the program, in the order of the text."""
-    bodies, entry = _computations(text)
-    runs = _runs(bodies, entry)
-    found = []
-    for name, lines in bodies.items():
-        for line in lines:
-            match = INSTRUCTION.match(line)
-            if match and runs.get(name):
-                found.append(Collective(match[2], _arrays(*match.groups()), runs[name]))
-    return found
+    """Every collective of the program; the later half of a pair moves nothing more."""
+    runs = ((one, one.opcode.removesuffix("-start"), times) for one, _, times in parse(text).runs())
+    return [Collective(kind, _arrays(one, kind), times) for one, kind, times in runs if kind in KINDS]
 
 
-def _computations(text: str) -> tuple[dict[str, list[str]], str]:
-    bodies: dict[str, list[str]] = {}
-    name = entry = ""
-    for line in text.splitlines():
-        match = COMPUTATION.match(line)
-        if match and " = " not in line:
-            name = match[2]
-            bodies[name] = []
-            entry = name if match[1] else entry
-        elif name:
-            bodies[name].append(line)
-    return bodies, entry
-
-
-def _runs(bodies: dict[str, list[str]], entry: str) -> dict[str, int]:
-    """How often each computation runs; a loop whose trips the compiler does not know counts as one."""
-    runs = dict.fromkeys(bodies, 0)
-
-    def count(name: str, times: int) -> None:
-        runs[name] += times
-        for line in bodies[name]:
-            trips = TRIPS.search(line) if " while(" in line else None
-            for names in CALLED.findall(line):
-                for called in names.replace("%", "").split(", "):
-                    if called in bodies:
-                        count(called, times * int(trips[1]) if trips else times)
-
-    count(entry, 1)
-    return runs
-
-
-def _arrays(type_: str, kind: str, started: str | None) -> tuple[int, ...]:
+def _arrays(one: Instruction, kind: str) -> tuple[int, ...]:
     """The bytes of each array that it gives; of one that is only started, these stand after its operands."""
-    found = [
-        math.prod(int(size) for size in sizes.split(",") if size) * int(bits) // 8
-        for _, bits, sizes in ARRAY.findall(type_)
-    ]
-    if not started or kind == "all-reduce":
-        return tuple(found)
+    found = one.arrays
+    if not one.opcode.endswith("-start") or kind == "all-reduce":
+        return tuple(array.nbytes for array in found)
     if kind == "collective-permute":
-        found = [size for (_, _, sizes), size in zip(ARRAY.findall(type_), found, strict=True) if sizes]
-    return tuple(found[len(found) // 2 :])
+        found = [array for array in found if array.shape]
+    return tuple(array.nbytes for array in found[len(found) // 2 :])
+
+
+def specs(split: str, n_axes: int, groups: int) -> tuple[P, P, P]:
+    """How x, kernel and y are split by `batch`, `rows` or `channels`: those out, or whole groups."""
+    between = [None] * n_axes
+    if split == "batch":
+        return P("devices"), P(), P("devices")
+    if split == "rows":
+        return P(None, "devices"), P(), P(None, "devices")
+    last = P(None, *between, "devices")
+    return (last, P(*between, "devices"), last) if groups > 1 else (P(), P(*between, None, "devices"), last)
 
 
 def halo(rows: int, kernel: int, out: int, parts: int, stride=1, padding=0, dilation=1, **_) -> tuple[int, int]:

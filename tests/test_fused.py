@@ -11,7 +11,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose, select_method
-from jax_tconv._call.call import checked_call
+from jax_tconv._call.call import Call
 from jax_tconv._methods import fused, lhs_dilation, packing
 from jax_tconv._methods.fused import blocks
 from jax_tconv._methods.packing import packed
@@ -31,35 +31,24 @@ WIDE = [
 ]
 
 
-def operands(case, dtype=np.float32):
-    """The call, and for each op with a kernel its operands and its float64 result."""
-    x, kernel = (v.astype(dtype).astype(np.float64) for v in case.draw())
-    call = checked_call(x.shape, kernel.shape, **case.arguments, output_size=None)
-    y = reference.conv_transpose(x, kernel, **case.reference_arguments)
-    g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype).astype(np.float64)
-    x_bar, _ = reference.gradients(x, kernel, g, **case.reference_arguments)
-    return call, {"forward": (x, kernel, y), "input_gradient": (g, kernel, x_bar)}
-
-
 @pytest.mark.parametrize("case", [*(case for case in CASES if case.why in NAMES), *WIDE], ids=str)
 def test_values(case, monkeypatch):
     # Two rows of 16 to a block.
     monkeypatch.setattr(blocks, "PRODUCT_ROWS", 32)
-    call, ops = operands(case)
-    for op, (a, b, wanted) in ops.items():
-        function = functools.partial(
-            getattr(fused, op), geometry=call.geometry, sums=Sums(EXACT, jnp.float32, True), interpret=True
-        )
+    for op in ("forward", "input_gradient"):
+        (a, b), wanted = case.judged(op, np.float32)
+        sums = Sums(EXACT, jnp.float32, True)
+        function = functools.partial(getattr(fused, op), geometry=case.geometry(), sums=sums, interpret=True)
         ours = jax.jit(function)(a.astype(np.float32), b.astype(np.float32))
         assert ours.shape == wanted.shape
         np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max(), err_msg=op)
 
 
 def test_halves_are_summed_in_float32_and_rounded_once():
-    call, ops = operands(WIDE[0], jnp.bfloat16)
-    for op, (a, b, wanted) in ops.items():
-        halves = (jnp.asarray(v, jnp.bfloat16) for v in (a, b))
-        ours = getattr(fused, op)(*halves, call.geometry, Sums(None, jnp.bfloat16, True), interpret=True)
+    for op in ("forward", "input_gradient"):
+        operands, wanted = WIDE[0].judged(op, jnp.bfloat16)
+        halves = (jnp.asarray(v, jnp.bfloat16) for v in operands)
+        ours = getattr(fused, op)(*halves, WIDE[0].geometry(), Sums(None, jnp.bfloat16, True), interpret=True)
         assert ours.dtype == jnp.bfloat16
         # Half a unit in the last of 8 places, and what the sums in float32 may add.
         np.testing.assert_allclose(ours.astype(float), wanted, rtol=2**-8 * 1.01, atol=1e-5 * np.abs(wanted).max())
@@ -67,12 +56,11 @@ def test_halves_are_summed_in_float32_and_rounded_once():
 
 @pytest.mark.parametrize("precision", [None, (jax.lax.Precision.DEFAULT,) * 2])
 def test_one_product_in_bfloat16_by_default(precision):
-    call, ops = operands(WIDE[0])
-    a, b, _ = ops["forward"]
+    (a, b), _ = WIDE[0].judged("forward", np.float32)
     a, b = (v.astype(np.float32) for v in (a, b))
     rounded = [v.astype(jnp.bfloat16).astype(np.float64) for v in (a, b)]
     wanted = reference.conv_transpose(*rounded, **WIDE[0].reference_arguments)
-    ours = fused.forward(a, b, call.geometry, Sums(precision, jnp.float32, True), interpret=True)
+    ours = fused.forward(a, b, WIDE[0].geometry(), Sums(precision, jnp.float32, True), interpret=True)
     np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
 
 
@@ -81,16 +69,8 @@ def test_one_product_in_bfloat16_by_default(precision):
 def test_packs_of_groups(op, widest, monkeypatch):
     monkeypatch.setattr(packing, "WIDEST", widest)
     case = Case("in packs", (3, 4), (3, 2), (2, 2), (1, 0), (1, 1), (1, 1), groups=4, c_in=3, c_out=2)
-    x, kernel = case.draw()
-    call = checked_call(x.shape, kernel.shape, **case.arguments, output_size=None)
-    y = reference.conv_transpose(x, kernel, **case.reference_arguments)
-    g = np.random.default_rng(1).standard_normal(y.shape)
-    x_bar, kernel_bar = reference.gradients(x, kernel, g, **case.reference_arguments)
-    a, b, wanted = {
-        "forward": (x, kernel, y),
-        "input_gradient": (g, kernel, x_bar),
-        "kernel_gradient": (x, g, kernel_bar),
-    }[op]
+    (a, b), wanted = case.judged(op)
+    call = Call.of(op, a.shape, b.shape, case.geometry())
     assert packing.packs(call) == (1 if widest == 512 else 2)
     seen = []
 

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from jax_tconv import conv_transpose
 from tests import reference
 from tests.cases import METHODS
-from tests.collectives import collectives, halo
+from tests.collectives import collectives, halo, specs
 from tests.compare import close
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -37,18 +37,6 @@ LAYERS = {
 DEFAULTS = {"stride": 1, "output_padding": 0, "dilation": 1}
 
 
-def split(kind, x, arguments):
-    """How x, kernel and y are sharded."""
-    between = [None] * (len(x) - 2)
-    if kind == "batch":
-        return P("devices"), P(), P("devices")
-    if kind == "rows":
-        return P(None, "devices"), P(), P(None, "devices")
-    if arguments.get("groups", 1) > 1:
-        return P(None, *between, "devices"), P(*between, "devices"), P(None, *between, "devices")
-    return P(), P(*between, None, "devices"), P(None, *between, "devices")
-
-
 @functools.cache
 def drawn(name):
     """x, kernel and a cotangent; by the reference the output and both gradients."""
@@ -66,7 +54,7 @@ def programs(name, kind, mesh, **options):
     """The forward pass and the gradients, compiled for sharded arrays, with those arrays and with what they make."""
     arrays, (value, *gradients) = drawn(name)
     arguments = LAYERS[name][2]
-    shardings = [NamedSharding(mesh, spec) for spec in split(kind, arrays[0].shape, arguments)]
+    shardings = [NamedSharding(mesh, spec) for spec in specs(kind, arrays[0].ndim - 2, arguments.get("groups", 1))]
     x, kernel, y = (jax.device_put(v, to) for v, to in zip(arrays, shardings, strict=True))
     apply = functools.partial(conv_transpose, **arguments, **options)
     backward = lambda x, kernel, y: jax.vjp(apply, x, kernel)[1](y)

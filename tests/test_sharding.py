@@ -1,7 +1,6 @@
 """Eight devices: the numbers of one, and no more communication than the mathematics asks for."""
 
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
 from tests.cases import METHODS
+from tests.collectives import collectives as sent
 from tests.compare import close
 
 APPLY = functools.partial(conv_transpose, stride=2, padding=1, output_padding=1, groups=2)
@@ -88,7 +88,7 @@ def collectives(function, x, kernel):
     kernel = jax.device_put(kernel, NamedSharding(mesh, P()))
     # The text is from before machine code is made. Nothing runs that code, so no time is spent on making it fast.
     text = jax.jit(function).lower(x, kernel).compile({"xla_backend_optimization_level": 0}).as_text()
-    return re.findall(r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(", text)
+    return [each.kind for each in sent(text)]
 
 
 SHAPES = [((2, 2), 2), ((4, 4), 2), ((3, 3), 1), ((3, 5), (1, 3)), ((3,), 2), ((3, 2, 4), 2)]

@@ -77,5 +77,7 @@ def test_variants_on_several_devices(method, op, variant, found):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_named_method_runs_no_other(case, method):
     x, kernel = case.draw()
-    program = operations("forward", x.shape, kernel.shape, method=method, **case.arguments)
-    assert (program["convolution"] > 0) == (method in CONVOLUTIONS)
+    for op in (op for op in OPS if hasattr(METHODS[method], op)):
+        program = operations(op, x.shape, kernel.shape, method=method, **case.arguments)
+        convolves = method in CONVOLUTIONS and not (method == "subpixel" and op != "forward")
+        assert (program["convolution"] > 0) == convolves

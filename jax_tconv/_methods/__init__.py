@@ -4,8 +4,8 @@ A method is a module with a function `forward(x, kernel, geometry, sums)`, and w
 adjoints, `input_gradient(g, kernel, geometry, sums)` and `kernel_gradient(x, g, geometry, sums)`. Arrays come in the
 canonical layout: `x` is `(batch, *input_size, in)`, `kernel` is `(*kernel_size, in, out // groups)`, `g`, the output or
 its cotangent, is `(batch, *output_size, out)`, channels ordered by group. Both operands have one dtype, and the result
-comes back in that of `sums` (`products.py`). A form made for a CPU works a few rows at a time (`rows.py`); `col2im`'s
-kernel gradient can be asked for the `whole` image.
+comes back in that of `sums` (`products.py`). A form made for a CPU works a few rows at a time (`rows.py`), unless
+`sums` has it take the image whole.
 
 Where a method has several ways of computing an op, `variant(op, call)` names the one that it takes, and the method goes
 by that name. Where it has a limit of size, `refusal(call)` says why a call is beyond it; where it is made for some

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jax_tconv._call.geometry import Axis, Geometry
-from jax_tconv._methods.polyphase import depth_to_space, meetings
+from jax_tconv._methods.polyphase import depth_to_space, meetings, rows_of
 from jax_tconv._methods.products import Sums
 
 
@@ -49,11 +49,6 @@ def classes(axis: Axis) -> list[Class]:
         taps = [list(row) for row in zip(*(taps for _, taps in members), strict=True)]
         every.append(Class([residue for residue, _ in members], shifts, taps))
     return every
-
-
-def rows_of(axis: Axis) -> int:
-    """How many rows of `stride` residues cover the output."""
-    return -(-axis.output_size // axis.stride)
 
 
 def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, combine: Combine) -> jax.Array:

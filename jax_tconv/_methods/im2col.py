@@ -20,7 +20,7 @@ from jax import lax
 from jax_tconv._call.call import Call, Op
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods import aligned, polyphase
-from jax_tconv._methods.polyphase import Residue, block_patches, phases, reach
+from jax_tconv._methods.polyphase import Residue, block_patches, phases, reach, rows_of
 from jax_tconv._methods.products import Sums, over_groups
 from jax_tconv._methods.rows import rows_at, write_rows
 
@@ -81,7 +81,7 @@ def _by_block(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums) -
     # The first rows of the output may be the last of a block; then a block more covers the same number of rows.
     skipped, cut = divmod(first.padding_low, first.stride)
     more = 1 if cut else 0
-    count = -(-first.output_size // first.stride)
+    count = rows_of(first)
     overhang = (phases(geometry)[0].around - skipped, count + skipped + more - first.input_size)
 
     def compute(start: Any, rows: int) -> jax.Array:

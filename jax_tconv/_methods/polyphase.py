@@ -162,10 +162,15 @@ def meetings(axis: Axis) -> list[list[tuple[int, int]]]:
     return found
 
 
+def rows_of(axis: Axis) -> int:
+    """How many rows of `stride` residues cover the output."""
+    return -(-axis.output_size // axis.stride)
+
+
 def reach(axis: Axis) -> Reach:
     """How far the input rows that are met extend, and so how the input is to be padded."""
     shifts = [shift for taps in meetings(axis) for _, shift in taps]
-    count = -(-axis.output_size // axis.stride)
+    count = rows_of(axis)
     low, high = min(shifts), max(shifts)
     return Reach(count, low, high, (-low, count + high - axis.input_size))
 

@@ -181,6 +181,8 @@ def side_by_side(op: Op, form: Form) -> Form:
     """A method's form of `op`, applied to one group after the other."""
 
     def apply(a: jax.Array, b: jax.Array, geometry: Geometry, *rest: Any) -> jax.Array:
+        if geometry.groups == 1:
+            return form(a, b, geometry, *rest)
         split = (
             jnp.split(array, geometry.groups, grouped_axis(role))
             for role, array in zip(OPERANDS[op], (a, b), strict=True)

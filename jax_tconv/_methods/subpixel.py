@@ -20,7 +20,7 @@ from jax import lax
 
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods import aligned
-from jax_tconv._methods.polyphase import block_matrix, block_patches, join_taps, phases, place
+from jax_tconv._methods.polyphase import block_matrix, block_patches, join_taps, phases, place, rows_of
 from jax_tconv._methods.products import Sums, kernel_by_output_channel, over_groups
 from jax_tconv._methods.rows import padded_rows, rows_at, sum_rows, write_rows
 
@@ -60,7 +60,7 @@ def _by_class(
     filters = lax.rev(weights.transpose(*range(n), -2 % weights.ndim, weights.ndim - 1, *range(n, 2 * n)), range(n))
     pads, spacings = [], []
     for axis, (_, shifts, _) in zip(geometry.axes, chosen, strict=True):
-        pads.append((-shifts[-1], shifts[0] + aligned.rows_of(axis) - axis.input_size))
+        pads.append((-shifts[-1], shifts[0] + rows_of(axis) - axis.input_size))
         spacings.append(shifts[0] - shifts[1] if len(shifts) > 1 else 1)
     y = sums.convolution(
         shifted(()),

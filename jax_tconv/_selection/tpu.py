@@ -28,6 +28,10 @@ _ONE_STEP = "one kernel: nothing is laid out anew in memory, before the products
 _PLAIN = "one convolution, whose tiles are full"
 _FEW_STEPS = "one convolution, where little is multiplied in vain"
 
+_GROUPS_OF_MANY_TAPS = Rule(
+    when.GROUPS_OF_MANY_TAPS, "lhs_dilation", "one convolution, in a program that does not grow with the taps"
+)
+
 RULES: Rules = {
     "forward": (
         Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "taps", SPLIT_MULTIPLICATIONS),
@@ -36,9 +40,7 @@ RULES: Rules = {
         Rule(SEVERAL_DEVICES, "lhs_dilation", _ONE_CONVOLUTION),
         Rule(when.PACKS, None, _AS_ONE, packs=packing.packs),
         Rule(when.NARROW_DEPTHWISE, "taps", _MULTIPLICATIONS, "GTCRN, 16 channels, dilation 5: 30 us, in a pack 36"),
-        Rule(
-            when.GROUPS_OF_MANY_TAPS, "lhs_dilation", "one convolution, in a program that does not grow with the taps"
-        ),
+        _GROUPS_OF_MANY_TAPS,
         Rule(when.TINY, "lhs_dilation", _FEW_STEPS, "DCGAN's first layer, 1x1 to 4x4: 5 us, others 7 to 40"),
         Rule(when.PLAIN, "lhs_dilation", _PLAIN, "k2 s3, 64 channels, batch 16: 166 us, in one kernel 369"),
         Rule(
@@ -102,9 +104,7 @@ RULES: Rules = {
         Rule(when.FULL_GROUPS, "lhs_dilation", _PLAIN, "CenterNet, k4 s2, batch 16: 403 us, in a pack 650"),
         Rule(when.PACKS, None, _AS_ONE, packs=packing.packs),
         Rule(when.NARROW_DEPTHWISE, "taps", _MULTIPLICATIONS, "GTCRN, 16 channels, dilation 5: 18 us, in a pack 35"),
-        Rule(
-            when.GROUPS_OF_MANY_TAPS, "lhs_dilation", "one convolution, in a program that does not grow with the taps"
-        ),
+        _GROUPS_OF_MANY_TAPS,
         Rule(
             when.ONE_PIXEL,
             "taps",
@@ -167,13 +167,10 @@ RULES: Rules = {
         Rule(OTHERWISE, "lhs_dilation", "a strided convolution, without a zero in it"),
     ),
     "kernel_gradient": (
-        Rule(DEPTHWISE_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
         Rule(GROUPS_ON_SEVERAL_DEVICES, "col2im", SPLIT_GROUPS),
         Rule(SEVERAL_DEVICES, "lhs_dilation", _ONE_CONVOLUTION),
         Rule(when.DENSE_PACKS, None, _AS_ONE, packs=packing.packs),
-        Rule(
-            when.GROUPS_OF_MANY_TAPS, "lhs_dilation", "one convolution, in a program that does not grow with the taps"
-        ),
+        _GROUPS_OF_MANY_TAPS,
         Rule(
             when.MANY_MORE_TAPS,
             "subpixel",

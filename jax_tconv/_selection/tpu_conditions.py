@@ -70,7 +70,7 @@ ZEROS_ON_SEVERAL_DEVICES = Condition(
 )
 PACKS = Condition(
     f"several groups, of up to {LANES} channels each and at least {NARROW_PACK} in all, and at most {MANY_TAPS} taps",
-    lambda call: call.geometry.groups > 1 and _packs(call),
+    _packs,
 )
 FULL_GROUPS = Condition(
     f"several groups, of one channel in and out or {LANES} in or out, and {_EXAMPLES}",

@@ -44,10 +44,9 @@ def check(
     """Compiles what the rules choose, prints each program's line, and exits with 1 where a bar is broken."""
     jobs = _jobs(chips, dtypes, batches, only, dict.fromkeys(OPS, (None,)))
     results = _found(jobs, out)
-    for chip, batch in itertools.product(chips.split(","), batches.split(",")):
-        here = [result for result in results if (result["chip"], str(result["batch"])) == (chip, batch)]
-        shown = Table("class of layer", "layers", *OPS, title=f"{chip}, {dtypes}, batch {batch}: times the roofline")
-        for row in table.by_kind(here):
+    for heading, rows in table.by_chip(results):
+        shown = Table(*table.COLUMNS, title=f"{heading}: times the roofline")
+        for row in rows:
             shown.add_row(*row)
         console.print(shown)
     broken = bars.broken(results)
@@ -61,12 +60,7 @@ def check(
 def report(files: list[Path], docs: Path = Path("docs/accelerators.md")) -> None:
     """Writes what `check` found, class by class of layer, into the page of the docs."""
     results = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    blocks = []
-    for chip, batch in sorted({(result["chip"], result["batch"]) for result in results}):
-        here = [result for result in results if (result["chip"], result["batch"]) == (chip, batch)]
-        dtypes = " / ".join(sorted({result["dtype"] for result in here}, reverse=True))
-        heading = f"{chip}, {f'batch {batch}' if batch else 'the usual batch'}, {dtypes}"
-        blocks += [heading, table.markdown(("class of layer", "layers", *OPS), table.by_kind(here))]
+    blocks = [part for heading, rows in table.by_chip(results) for part in (heading, table.markdown(rows))]
     before, mark, after = docs.read_text().partition("<!-- results -->\n")
     _, end, after = after.partition("<!-- end -->")
     docs.write_text(before + mark + "\n" + "\n\n".join(blocks) + "\n\n" + end + after)
@@ -102,8 +96,7 @@ def _found(jobs: list[Job], out: Path) -> list[Job]:
     lines = out.read_text().splitlines() if out.exists() else []
     known = {_name(result): result for result in map(json.loads, lines)}
     with out.open("a") as file:
-        for environment in ("gpu", "tpu"):
-            platform = {"gpu": "cuda"}.get(environment, environment)
+        for platform, environment in (("cuda", "gpu"), ("tpu", "tpu")):
             left = [job for job in jobs if _name(job) not in known and CHIPS[job["chip"]].platform == platform]
             for result in run(ENVIRONMENTS / environment / "bin" / "python", left):
                 known[_name(result)] = result

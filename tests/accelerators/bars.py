@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.accelerators.table import line, mean
+from tests.accelerators.table import Result, line, mean
 
 BEST = Path(__file__).with_name("best.json")
 COMPILE_SECONDS = 10
@@ -15,7 +15,6 @@ OVER_BEST, OVER_LHS_DILATION = 1.08, 1.1
 # Bytes held beside operands and result, in results, where the best method holds none.
 TEMPORARIES = 2
 
-Result = dict[str, Any]
 Key = tuple[str, str, str, str]
 
 

@@ -51,14 +51,13 @@ class Facts:
     text: str
 
 
-def device(chip: str, mesh: str = "1x1x1") -> Any:
-    """A device of this kind as the compiler knows it."""
+def described(chip: str, mesh: str = "1x1x1") -> list[Any]:
+    """Devices of this kind as the compiler knows them; of GPUs, so many."""
     from jax.experimental import topologies
 
     if CHIPS[chip].platform == "tpu":
-        return topologies.get_topology_desc(platform="tpu", topology_name=f"{chip}:2x2").devices[0]
-    config = H200.read_text()
-    return topologies.get_topology_desc(platform="cuda", target_config=config, topology=mesh).devices[0]
+        return topologies.get_topology_desc(platform="tpu", topology_name=f"{chip}:2x2").devices
+    return topologies.get_topology_desc(platform="cuda", target_config=H200.read_text(), topology=mesh).devices
 
 
 def compiled(
@@ -67,27 +66,23 @@ def compiled(
     """`function` of arrays of these shapes, compiled for one such device; `cycles` tells those of Pallas kernels."""
     import jax
 
-    from tests.accelerators import gpu, tpu
+    from tests.accelerators import gpu, hlo, tpu
 
-    here = jax.sharding.SingleDeviceSharding(device(chip))
+    here = jax.sharding.SingleDeviceSharding(described(chip)[0])
     arguments = [jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=here) for v in operands]
     lowered = jax.jit(function).lower(*arguments)
     start = time.process_time()
-    program = lowered.compile()
+    executable = lowered.compile()
     took = time.process_time() - start
-    text, memory, spec = program.as_text(), program.memory_analysis(), CHIPS[chip]
+    text, memory, spec = executable.as_text(), executable.memory_analysis(), CHIPS[chip]
+    program = hlo.parse(text)
     if spec.platform == "tpu":
-        of_kernels = cycles() if tpu.kernels(text) else {}
-        estimate, flops, calls = tpu.seconds(text, spec.clock, spec.bandwidth, of_kernels), 0.0, list(of_kernels)
+        of_kernels = cycles() if tpu.kernels(program) else {}
+        estimate, flops, calls = tpu.seconds(program, spec.clock, spec.bandwidth, of_kernels), 0.0, list(of_kernels)
     else:
-        estimate = gpu.seconds(text, spec.peak[dtype], spec.bandwidth)
-        flops, calls = gpu.flops(text), gpu.calls(text)
+        estimate = gpu.seconds(program, spec.peak[dtype], spec.bandwidth)
+        flops, calls = gpu.flops(program), gpu.calls(program)
     return Facts(estimate, took, memory.temp_size_in_bytes, memory.output_size_in_bytes, flops, calls, text)
-
-
-def _cycles(schedules: Callable[[], Any], job: dict[str, Any]) -> Mapping[str, int]:
-    cycles: Mapping[str, int] = schedules().cycles(job)
-    return cycles
 
 
 def main() -> None:
@@ -102,18 +97,15 @@ def main() -> None:
     from tests.programs import program
 
     only = sys.argv[1:] == ["only"]
-    schedules = functools.cache(schedule.Schedules)
     for line in sys.stdin:
         job = json.loads(line)
         layer = find(job["layer"], job.get("batch"))
         x, kernel, _ = layer.shapes
         try:
             function, *operands = program(job["op"], x, kernel, job["dtype"], method=job["method"], **layer.arguments)
-            cycles = Counter if only else functools.partial(_cycles, schedules, job)
+            cycles = Counter if only else functools.partial(schedule.cycles, job)
             facts = dataclasses.asdict(compiled(job["chip"], function, operands, job["dtype"], cycles))
-            text = facts.pop("text")
-            if job.get("keep"):
-                Path(job["keep"]).write_text(text)
+            del facts["text"]
         except Exception as error:
             facts = {"error": f"{type(error).__name__}: {error}"[:500]}
         print(json.dumps(job | facts), flush=True)

@@ -2,14 +2,13 @@
 
 import math
 
-from tests.accelerators.hlo import Array, Instruction, Program, parse
+from tests.accelerators.hlo import Array, Instruction, Program
 
 LAUNCH_SECONDS = 2e-6
 
 
-def seconds(text: str, peak: float, bandwidth: float) -> float:
+def seconds(program: Program, peak: float, bandwidth: float) -> float:
     """The estimate; `peak` in flops per second of the products' dtype."""
-    program = parse(text)
     total = 0.0
     for one, read, times in program.runs():
         nbytes = sum(array.nbytes for array in [*one.arrays, *read])
@@ -17,9 +16,8 @@ def seconds(text: str, peak: float, bandwidth: float) -> float:
     return total
 
 
-def flops(text: str) -> int:
+def flops(program: Program) -> int:
     """Of all products and convolutions, zeros that stand in the arrays included."""
-    program = parse(text)
     return sum(times * _flops(program, one, read) for one, read, times in program.runs())
 
 
@@ -56,7 +54,7 @@ def _convolution_flops(one: Instruction, read: list[Array], target: str) -> int:
     return 2 * math.prod(image.shape) * window * kernel.shape[kernel_labels.index("i")]
 
 
-def calls(text: str) -> list[str]:
+def calls(program: Program) -> list[str]:
     """The library calls that the program makes, in order."""
-    targets = (one.attribute(r'custom_call_target="([^"]+)"') for one, _, _ in parse(text).runs())
+    targets = (one.attribute(r'custom_call_target="([^"]+)"') for one, _, _ in program.runs())
     return [target for target in targets if target]

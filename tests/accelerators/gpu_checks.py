@@ -161,7 +161,7 @@ def main() -> int:
             CHECKS[name]()
         return 0
     failed = 0
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     for name, check in CHECKS.items():
         command = [sys.executable, "-m", "tests.accelerators.gpu_checks", name]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -73,21 +73,16 @@ class Program:
 
     def _times(self) -> dict[str, int]:
         """How often each computation that is not fused into another runs; an unknown trip count is an error."""
-        times, todo = {self.entry: 1}, [self.entry]
+        times: dict[str, int] = {}
+        todo = [(self.entry, 1)]
         while todo:
-            here = todo.pop()
-            for one in self.computations[here].values():
+            name, count = todo.pop()
+            times[name] = times.get(name, 0) + count
+            for one in self.computations[name].values():
                 if one.opcode == "while":
-                    inner = {one.attribute(r"body=%?([\w.\-]+)"): self._steps(one)}
+                    todo.append((one.attribute(r"body=%?([\w.\-]+)"), count * self._steps(one)))
                 elif one.opcode in ("call", "conditional", "async-start"):
-                    names = re.findall(r"(?:to_apply|calls|branch_computations)=\{?%?([\w.\-]+)", one.attributes)
-                    inner = dict.fromkeys(names, 1)
-                else:
-                    continue
-                for name, count in inner.items():
-                    if name in self.computations:
-                        times[name] = times.get(name, 0) + times[here] * count
-                        todo.append(name)
+                    todo += [(called, count) for called in _called(one.attributes) if called in self.computations]
         return times
 
     def _steps(self, loop: Instruction) -> int:
@@ -99,6 +94,12 @@ class Program:
         if len(bounds) != 1:
             raise ValueError(f"how often does {loop.name} run? Its condition has the constants {bounds}")
         return bounds[0]
+
+
+def _called(attributes: str) -> list[str]:
+    """The computations that an instruction calls; of a conditional, every branch."""
+    found = re.findall(r"(?:to_apply|calls|branch_computations|\w+_computation)=(\{[^}]*\}|%?[\w.\-]+)", attributes)
+    return [name for names in found for name in re.findall(r"[\w.\-]+", names)]
 
 
 def arrays(type_text: str) -> list[Array]:

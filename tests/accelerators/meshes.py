@@ -16,33 +16,26 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from jax_tconv import conv_transpose
 from jax_tconv.benchmarks.layers import Layer
-from tests.accelerators.compiling import H200, TPU_ENVIRONMENT
-from tests.collectives import Collective, collectives, halo
-
-
-def _layer(name, channels, kernel, stride, padding, size, batch, dilation=1, groups=1, output_padding=0):
-    spread = [(v,) * len(size) for v in (kernel, stride, padding, output_padding, dilation)]
-    return Layer(name, *channels, *spread, groups, size, batch)
-
+from tests.accelerators.compiling import TPU_ENVIRONMENT, described
+from tests.accelerators.odd_layers import spread
+from tests.collectives import Collective, collectives, halo, specs
 
 LAYERS = [
-    _layer("k4 s2", (256, 128), 4, 2, 1, (16, 16), 64),
-    _layer("k3 s2", (256, 128), 3, 2, 1, (32, 32), 16, output_padding=1),
-    _layer("k2 s2", (128, 64), 2, 2, 0, (64, 64), 16),
-    _layer("k3 s2, dilated", (64, 64), 3, 2, 2, (32, 32), 16, dilation=2, output_padding=1),
-    _layer("k16 s8, one axis", (256, 128), 16, 8, 4, (1024,), 16),
-    _layer("k3 s2, three axes", (64, 32), 3, 2, 1, (8, 16, 32), 8, output_padding=1),
-    _layer("k16 s8, 24 channels", (24, 24), 16, 8, 4, (64, 64), 8),
-    _layer("8 groups", (512, 512), 3, 2, 1, (32, 32), 16, groups=8, output_padding=1),
-    _layer("32 groups", (256, 256), 4, 2, 1, (32, 32), 16, groups=32),
-    _layer("depthwise", (64, 64), 4, 2, 1, (64, 64), 16, groups=64),
-    _layer("k64 s32, 24 channels", (24, 24), 64, 32, 16, (16, 16), 8),
+    spread("k4 s2", (256, 128), 4, 2, 1, (16, 16), 64),
+    spread("k3 s2", (256, 128), 3, 2, 1, (32, 32), 16, output_padding=1),
+    spread("k2 s2", (128, 64), 2, 2, 0, (64, 64), 16),
+    spread("k3 s2, dilated", (64, 64), 3, 2, 2, (32, 32), 16, dilation=2, output_padding=1),
+    spread("k16 s8, one axis", (256, 128), 16, 8, 4, (1024,), 16),
+    spread("k3 s2, three axes", (64, 32), 3, 2, 1, (8, 16, 32), 8, output_padding=1),
+    spread("k16 s8, 24 channels", (24, 24), 16, 8, 4, (64, 64), 8),
+    spread("8 groups", (512, 512), 3, 2, 1, (32, 32), 16, groups=8, output_padding=1),
+    spread("32 groups", (256, 256), 4, 2, 1, (32, 32), 16, groups=32),
+    spread("depthwise", (64, 64), 4, 2, 1, (64, 64), 16, groups=64),
+    spread("k64 s32, 24 channels", (24, 24), 64, 32, 16, (16, 16), 8),
 ]
 SPLITS = ("batch", "rows", "channels")
 # What the compilers do not split as they might, by platform, layer, split and op. docs/devices.md has what it costs.
@@ -71,12 +64,7 @@ class Row(NamedTuple):
 
 def devices(platform: str) -> list[Any]:
     """The devices to compile for."""
-    if platform == "cpu":
-        return jax.devices()
-    if platform == "tpu":
-        return topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
-    config = H200.read_text()
-    return topologies.get_topology_desc(platform="cuda", target_config=config, topology="1x4x1").devices
+    return jax.devices() if platform == "cpu" else described({"cuda": "h200", "tpu": "v5e"}[platform], "1x4x1")
 
 
 def check(platform: str, layers: list[Layer] = LAYERS) -> list[Row]:
@@ -87,7 +75,7 @@ def check(platform: str, layers: list[Layer] = LAYERS) -> list[Row]:
 def row(platform: str, layer: Layer, split: str, op: str) -> Row:
     """One of them; `gradient` is both gradients, for a given cotangent."""
     mesh = Mesh(np.array(devices(platform)), ("devices",))
-    shardings = [NamedSharding(mesh, spec) for spec in specs(layer, split)]
+    shardings = [NamedSharding(mesh, spec) for spec in specs(split, len(layer.input), layer.groups)]
     x, kernel, y = (
         jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
         for shape, sharding in zip(layer.shapes, shardings, strict=True)
@@ -101,17 +89,6 @@ def row(platform: str, layer: Layer, split: str, op: str) -> Row:
     sent = collectives(program.compile().as_text())
     needed = halo_bytes(layer, mesh.size, op) if split == "rows" else 0
     return Row(platform, layer.name, split, op, sent, needed, excess(layer, split, op, sent, needed))
-
-
-def specs(layer: Layer, split: str) -> list[Any]:
-    """How x, kernel and y are split; of the channels those out, or whole groups."""
-    between = [None] * len(layer.input)
-    if split == "batch":
-        return [P("devices"), P(), P("devices")]
-    if split == "rows":
-        return [P(None, "devices"), P(), P(None, "devices")]
-    last = P(None, *between, "devices")
-    return [last, P(*between, "devices"), last] if layer.groups > 1 else [P(), P(*between, None, "devices"), last]
 
 
 def halo_bytes(layer: Layer, parts: int, op: str) -> int:

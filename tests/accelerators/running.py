@@ -1,14 +1,11 @@
 """Jobs in processes of their own: a compiler that dies takes one job with it, and the next process goes on."""
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from tests.accelerators.compiling import TPU_ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 Job = dict[str, Any]
@@ -16,7 +13,6 @@ Job = dict[str, Any]
 
 def run(python: Path, jobs: Sequence[Job]) -> Iterator[Job]:
     """Each job with what came of it, as `compiling.py` prints it, in order; `error` where there is no program."""
-    environment = os.environ | TPU_ENVIRONMENT | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     command = [python, "-m", "tests.accelerators.compiling"]
     left = list(jobs)
     while left:
@@ -30,7 +26,6 @@ def run(python: Path, jobs: Sequence[Job]) -> Iterator[Job]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=ROOT,
-                env=environment,
                 text=True,
             )
         with process:

@@ -1,9 +1,10 @@
 """How many cycles a step of a Pallas kernel takes: the instruction bundles that the compiler scheduled, one per cycle.
 
 The compiler writes its schedules, and much else, to a folder that is named when its library is loaded; so a process of
-its own compiles once more what has kernels. A kernel's name tells the number of its steps (`_methods/fused/blocks.py`).
+its own compiles once more what has kernels. A kernel's name tells the number of its steps (`_methods/fused/kernel.py`).
 """
 
+import functools
 import json
 import os
 import re
@@ -46,3 +47,13 @@ class Schedules:
                     found[kernel[1]] = max(found.get(kernel[1], 0), int(bundles[1]) * int(kernel[2]))
             path.unlink()
         return found
+
+
+@functools.cache
+def _schedules() -> Schedules:
+    return Schedules()
+
+
+def cycles(job: dict[str, Any]) -> dict[str, int]:
+    """As `Schedules.cycles`, by one process for all jobs of this one."""
+    return _schedules().cycles(job)

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from jax_tconv._call.call import OPS
@@ -11,6 +11,8 @@ from tests.accelerators.kinds import kind
 from tests.accelerators.layers import find, roofline
 
 Result = dict[str, Any]
+
+COLUMNS = ("class of layer", "layers", *OPS)
 
 
 def mean(values: Iterable[float]) -> float:
@@ -60,7 +62,14 @@ def by_kind(results: Sequence[Result]) -> list[tuple[str, ...]]:
     return [(name, str(len(layers[name])), *(cell(name, op) for op in OPS)) for name in order]
 
 
-def markdown(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for the docs."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def by_chip(results: Sequence[Result]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """For each chip and batch a heading, and the rows of `by_kind`."""
+    for chip, batch in sorted({(result["chip"], result["batch"]) for result in results}):
+        here = [result for result in results if (result["chip"], result["batch"]) == (chip, batch)]
+        dtypes = " / ".join(sorted({result["dtype"] for result in here}, reverse=True))
+        yield f"{chip}, {f'batch {batch}' if batch else 'the usual batch'}, {dtypes}", by_kind(here)
+
+
+def markdown(rows: Iterable[Sequence[str]]) -> str:
+    """The table of these rows, for the docs."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows))

@@ -8,10 +8,11 @@ import math
 import re
 from collections.abc import Mapping
 
-from tests.accelerators.hlo import ITEMSIZE, Array, parse
+from tests.accelerators.hlo import ITEMSIZE, Array, Program
 
 # Started here and waited for elsewhere: only what they move counts.
 STARTS = ("copy-start", "slice-start", "async-start")
+KERNEL = 'custom_call_target="tpu_custom_call"'
 # The compiler's word for cycles that it does not know.
 UNKNOWN = 2**60
 
@@ -30,18 +31,18 @@ def padded_bytes(array: Array) -> int:
     return ITEMSIZE[array.dtype] * math.prod(minor_first)
 
 
-def kernels(text: str) -> bool:
+def kernels(program: Program) -> bool:
     """Whether the program has Pallas kernels, whose cycles stand elsewhere."""
-    return 'custom_call_target="tpu_custom_call"' in text
+    return any(KERNEL in one.attributes for one in program.everywhere())
 
 
-def seconds(text: str, clock: float, bandwidth: float, of_kernels: Mapping[str, int]) -> float:
+def seconds(program: Program, clock: float, bandwidth: float, of_kernels: Mapping[str, int]) -> float:
     """The estimate: each instruction takes the larger of its cycles and its bytes, and all of them at least theirs.
 
     ValueError for a scatter, whose cycles the compiler does not tell.
     """
     total = moved = 0.0
-    for one, read, times in parse(text).runs():
+    for one, read, times in program.runs():
         made = sum(map(padded_bytes, one.arrays))
         if one.opcode in STARTS:
             moved += times * made
@@ -49,7 +50,7 @@ def seconds(text: str, clock: float, bandwidth: float, of_kernels: Mapping[str, 
         if one.opcode == "scatter":
             raise ValueError(f"nothing tells what a scatter takes: {one.name}")
         cycles = int(one.attribute(r'"estimated_cycles":"(\d+)"') or 0)
-        if "tpu_custom_call" in one.attributes:
+        if KERNEL in one.attributes:
             cycles = of_kernels[one.name]
         nbytes = made + sum(map(padded_bytes, read))
         total += times * max(cycles / clock if cycles < UNKNOWN else 0, nbytes / bandwidth)

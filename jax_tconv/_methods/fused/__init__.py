@@ -9,11 +9,11 @@ The kernels are written in Pallas. There is none for the kernel gradient, which 
 little to lose there.
 """
 
-from typing import Any
-
 import jax
 
+from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.fused.blocks import limit
+from jax_tconv._methods.products import Sums, side_by_side
 
 __all__ = ["PLATFORMS", "forward", "input_gradient", "limit"]
 
@@ -23,15 +23,17 @@ PLATFORMS = ("tpu",)
 # Pallas takes longer to import than the rest of this package: only where a kernel is called for.
 
 
-def forward(*arguments: Any, **options: Any) -> jax.Array:
-    """The transposed convolution; arguments as for all methods."""
-    from jax_tconv._methods.fused.forward_kernel import forward
+def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool = False) -> jax.Array:
+    """The transposed convolution; `interpret`, by Pallas's interpreter."""
+    from jax_tconv._methods.fused import forward_kernel
 
-    return forward(*arguments, **options)
+    return side_by_side("forward", forward_kernel.forward)(x, kernel, geometry, sums, interpret)
 
 
-def input_gradient(*arguments: Any, **options: Any) -> jax.Array:
-    """The strided convolution; arguments as for all methods."""
-    from jax_tconv._methods.fused.input_gradient_kernel import input_gradient
+def input_gradient(
+    g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool = False
+) -> jax.Array:
+    """The strided convolution; `interpret`, by Pallas's interpreter."""
+    from jax_tconv._methods.fused import input_gradient_kernel
 
-    return input_gradient(*arguments, **options)
+    return side_by_side("input_gradient", input_gradient_kernel.input_gradient)(g, kernel, geometry, sums, interpret)

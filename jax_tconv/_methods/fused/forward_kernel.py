@@ -1,6 +1,5 @@
 """The forward op in one kernel: by output row, the products of the taps that meet there, stored `stride` rows apart."""
 
-import functools
 import math
 from typing import Any
 
@@ -10,15 +9,13 @@ from jax.experimental import pallas as pl
 
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.fused.blocks import LANES, Blocks
-from jax_tconv._methods.fused.kernel import call_kernel, chunks, first_step, load
+from jax_tconv._methods.fused.kernel import call_kernel, chunks, load, prepare
 from jax_tconv._methods.polyphase import residues
-from jax_tconv._methods.products import Sums, side_by_side
+from jax_tconv._methods.products import Sums
 
 
-def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool = False) -> jax.Array:
-    """The transposed convolution; `interpret`, by Pallas's interpreter."""
-    if geometry.groups > 1:
-        return side_by_side("forward", functools.partial(forward, interpret=interpret))(x, kernel, geometry, sums)
+def forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool) -> jax.Array:
+    """The transposed convolution of one group."""
     c_in, c_out = kernel.shape[-2:]
 
     def scratch(blocks: Blocks, dtype: Any) -> list[tuple[Any, Any]]:
@@ -40,12 +37,7 @@ def _step(
     stored: Any,
 ) -> None:
     """One block: what `x` holds of the input, into `y`."""
-
-    @pl.when(first_step())
-    def _() -> None:
-        near[...] = jnp.zeros(near.shape, near.dtype)
-        weights[...] = kernel[...].astype(weights.dtype)
-
+    prepare(kernel, weights, near)
     load(blocks, x, near, [pl.ds(0, x.shape[-1])])
     for residue, meetings in residues(geometry):
         # The last axis's rows are counted in whole tiles; the output has so many of this residue.

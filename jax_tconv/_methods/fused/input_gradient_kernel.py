@@ -1,6 +1,5 @@
 """The input gradient in one kernel: for each tap, the cotangent's rows that it meets, `stride` apart, and a product."""
 
-import functools
 import math
 from typing import Any
 
@@ -12,17 +11,12 @@ from jax.experimental import pallas as pl
 
 from jax_tconv._call.geometry import Geometry
 from jax_tconv._methods.fused.blocks import LANES, Blocks
-from jax_tconv._methods.fused.kernel import call_kernel, chunks, first_step, load
-from jax_tconv._methods.products import Sums, side_by_side
+from jax_tconv._methods.fused.kernel import call_kernel, chunks, load, prepare
+from jax_tconv._methods.products import Sums
 
 
-def input_gradient(
-    g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool = False
-) -> jax.Array:
-    """The strided convolution; `interpret`, by Pallas's interpreter."""
-    if geometry.groups > 1:
-        alone = functools.partial(input_gradient, interpret=interpret)
-        return side_by_side("input_gradient", alone)(g, kernel, geometry, sums)
+def input_gradient(g: jax.Array, kernel: jax.Array, geometry: Geometry, sums: Sums, interpret: bool) -> jax.Array:
+    """The strided convolution of one group."""
     c_out = kernel.shape[-1]
 
     def scratch(blocks: Blocks, dtype: Any) -> list[tuple[Any, Any]]:
@@ -36,12 +30,7 @@ def _step(
     geometry: Geometry, blocks: Blocks, precision: Any, g: Any, kernel: Any, x: Any, weights: Any, near: Any
 ) -> None:
     """One block: what `g` holds of the cotangent, into `x`."""
-
-    @pl.when(first_step())
-    def _() -> None:
-        near[...] = jnp.zeros(near.shape, near.dtype)
-        weights[...] = kernel[...].astype(weights.dtype)
-
+    prepare(kernel, weights, near)
     load(blocks, g, near, chunks(g.shape[-1]))
     total = jnp.zeros((math.prod(blocks.counts), x.shape[-1]), jnp.float32)
     for tap in np.ndindex(*geometry.kernel_size):

@@ -22,6 +22,15 @@ def chunks(channels: int) -> list[Any]:
     return [pl.ds(start, min(LANES, channels - start)) for start in range(0, channels, LANES)]
 
 
+def prepare(kernel: Any, weights: Any, near: Any) -> None:
+    """What the first step of all makes for the others: the weights in the products' dtype, and zeros around `near`."""
+
+    @pl.when((pl.program_id(0) == 0) & (pl.program_id(1) == 0))
+    def _() -> None:
+        weights[...] = kernel[...].astype(weights.dtype)
+        near[...] = jnp.zeros(near.shape, near.dtype)
+
+
 def load(blocks: Blocks, array: Any, near: Any, widths: Sequence[Any]) -> None:
     """Copies what a step meets of a block into `near`, channels in chunks of `widths`; zeros where nothing is."""
     first, read = blocks.first_row(pl.program_id(1)), blocks.first_row_read(pl.program_id(1))
@@ -90,8 +99,3 @@ def _precision(sums: Sums, operand: jax.Array) -> lax.Precision | None:
     asked = sums.precision if isinstance(sums.precision, tuple) else (sums.precision,)
     default = all(one is None or one == lax.Precision.DEFAULT for one in asked)
     return None if default or operand.dtype == jnp.bfloat16 else lax.Precision.HIGHEST
-
-
-def first_step() -> Any:
-    """Whether this is the first of all blocks."""
-    return (pl.program_id(0) == 0) & (pl.program_id(1) == 0)
