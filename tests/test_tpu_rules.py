@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import pytest
 
@@ -13,18 +14,20 @@ from jax_tconv._selection.select import choose
 from tests.accelerators.layers import LAYERS, find
 from tests.programs import lowered
 
+DTYPES = ("float32", "bfloat16")
 ON_SEVERAL = "split over several devices"
 
 
 @functools.cache
 def reached(op):
-    """For each row, by its condition's words, the first layer that it decides, and whether in a pack."""
+    """For each row, by its condition's words, the first layer that it decides, and in which dtype."""
     found = {}
-    for layer in (find(layer.name, batch) for batch in (1, 16) for layer in LAYERS):
+    for dtype, batch, name in itertools.product(DTYPES, (1, 16), (layer.name for layer in LAYERS)):
+        layer = find(name, batch)
         x, kernel, _ = layer.shapes
         call = checked_call(x, kernel, output_size=None, **layer.arguments)
-        rule = deciding(tpu.RULES[op], dataclasses.replace(call, whole=True))
-        found.setdefault(rule.when.words, layer)
+        rule = deciding(tpu.RULES[op], dataclasses.replace(call, whole=True, dtype=dtype, result_dtype=dtype))
+        found.setdefault(rule.when.words, (layer, dtype))
     return found
 
 
@@ -36,10 +39,10 @@ def test_every_row_is_reached_by_a_layer(op):
 
 @pytest.mark.parametrize("op", OPS)
 def test_what_each_row_is_lowered_to(op):
-    for layer in reached(op).values():
+    for layer, dtype in reached(op).values():
         x, kernel, _ = layer.shapes
-        choice = select_method(x, kernel, op=op, platform="tpu", **layer.arguments)
-        text = lowered(op, x, kernel, platform="tpu", **layer.arguments)
+        choice = select_method(x, kernel, op=op, platform="tpu", dtype=dtype, **layer.arguments)
+        text = lowered(op, x, kernel, platform="tpu", dtype=dtype, **layer.arguments)
         kernels, convolutions, products = (
             text.count(word) for word in ("@tpu_custom_call", "stablehlo.convolution", "stablehlo.dot_general")
         )

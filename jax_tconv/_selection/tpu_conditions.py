@@ -42,6 +42,10 @@ def _fused(op: Op, call: Call) -> bool:
     return _few_taps(call) and call.group_out >= NARROW and fused.limit(op, call) is None
 
 
+def _half(call: Call) -> bool:
+    return call.dtype in ("bfloat16", "float16")
+
+
 def _narrow(call: Call) -> bool:
     return call.geometry.groups == 1 and call.group_out < NARROW
 
@@ -80,10 +84,12 @@ FULL_GROUPS = Condition(
     ),
 )
 DENSE_PACKS = Condition(
-    f"{PACKS.words}; not of one channel in and out nor, of {_EXAMPLES}, of {LANES} channels or dilated",
+    f"{PACKS.words}; not of one channel in and out nor, of {_EXAMPLES}, dilated nor, of those or in half precision, of "
+    f"{LANES} channels",
     lambda call: (
         PACKS.holds(call)
         and not FULL_GROUPS.holds(call)
+        and not (_half(call) and max(call.group_in, call.group_out) == LANES)
         and not depthwise(call)
         and not (_fills_tiles(call) and max(call.geometry.dilation) > 1)
     ),
@@ -121,7 +127,10 @@ NARROW_APART = Condition(
 )
 _KERNEL = f"two axes or more, float32 or bfloat16, at least {NARROW} channels out, and at most {MANY_TAPS} taps"
 FORWARD_KERNEL = Condition(_KERNEL, lambda call: _fused("forward", call))
-INPUT_GRADIENT_KERNEL = Condition(_KERNEL, lambda call: _fused("input_gradient", call))
+INPUT_GRADIENT_KERNEL = Condition(
+    f"{_KERNEL}; not, of {_EXAMPLES} in half precision, four axes or more",
+    lambda call: _fused("input_gradient", call) and not (_half(call) and _fills_tiles(call) and call.geometry.ndim > 3),
+)
 MANY_TAPS_1D_FEWER = Condition(
     f"one axis, more than {MANY_TAPS} taps, and {_FEWER}",
     lambda call: call.geometry.ndim == 1 and not _few_taps(call) and not _fills_tiles(call),
@@ -134,8 +143,13 @@ FEW_OUT_2D = Condition(
     lambda call: call.geometry.ndim > 1 and _narrow(call) and call.taps <= 16 and not _fills_tiles(call),
 )
 FEW_OUT = Condition(
-    f"ungrouped, fewer than {NARROW} channels out, and at most {MANY_TAPS} taps, or {2 * MANY_TAPS} of {_FEWER}",
-    lambda call: _narrow(call) and call.taps <= (1 if _fills_tiles(call) else 2) * MANY_TAPS,
+    f"ungrouped, fewer than {NARROW} channels out, and at most {MANY_TAPS} taps, or {2 * MANY_TAPS} of {_FEWER}; not, "
+    f"of {_EXAMPLES} in half precision, fewer than {MANY_PIXELS} pixels",
+    lambda call: (
+        _narrow(call)
+        and call.taps <= (1 if _fills_tiles(call) else 2) * MANY_TAPS
+        and not (_half(call) and _fills_tiles(call) and _pixels(call) < MANY_PIXELS)
+    ),
 )
 NARROW_OUT = Condition(
     f"ungrouped, fewer than {NARROW} channels out, and {_FEWER} or at least {MANY_PIXELS} pixels",
@@ -179,8 +193,33 @@ MORE_TAPS_FEWER = Condition(
     f"more than {MANY_TAPS} taps, and {_FEWER}", lambda call: not _few_taps(call) and not _fills_tiles(call)
 )
 MANY_MORE_TAPS = Condition(
-    f"more than {4 * MANY_TAPS} taps, and {_FEWER}",
-    lambda call: MORE_TAPS_FEWER.holds(call) and call.taps > 4 * MANY_TAPS,
+    f"more than {4 * MANY_TAPS} taps on one axis or, of {_FEWER}, on several, there with more than 256 pixels or "
+    f"{VERY_MANY_TAPS} taps",
+    lambda call: (
+        call.taps > 4 * MANY_TAPS
+        and (
+            call.geometry.ndim == 1 or (not _fills_tiles(call) and (_pixels(call) > 256 or call.taps > VERY_MANY_TAPS))
+        )
+    ),
+)
+HALF_TINY = Condition(
+    f"half precision, fewer than {FEW_PIXELS} pixels, at most {FEW_PIXELS} taps, and {_FEWER}",
+    lambda call: (
+        _half(call)
+        and call.geometry.groups == 1
+        and call.geometry.ndim > 1
+        and _pixels(call) < FEW_PIXELS >= call.taps
+        and not _fills_tiles(call)
+    ),
+)
+HALF_GAPS = Condition(
+    f"half precision, ungrouped, kernel smaller than stride, and {_FEWER}",
+    lambda call: (
+        _half(call)
+        and call.geometry.groups == 1
+        and all((axis.kernel_size - 1) * axis.dilation + 1 < axis.stride for axis in call.geometry.axes)
+        and not _fills_tiles(call)
+    ),
 )
 TALL = Condition(
     f"more than {MANY_TAPS} taps, stride 8 or more, at least {MANY_PIXELS} pixels, and {_FEWER}",
