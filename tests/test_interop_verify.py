@@ -144,7 +144,7 @@ def test_wrong_values_are_found(original, change, name):
         assert found.first_difference.name == name
         assert found.first_difference.relative > 0.01
         assert f"'{name}' is the first layer that differs, by " in found.verdict
-        assert "its input agrees, so its weights or arguments differ" in found.verdict
+        assert "its input agrees, but its " in found.verdict
         assert f"differs   {name} " in str(found)
 
 
@@ -190,7 +190,7 @@ def test_a_model_that_raises_shows_how_far_it_got(original):
     found = interop.verify(original, twin, X)
     assert not found.ok
     assert len(found.layers) == 5
-    assert found.verdict == "the Flax model raised RuntimeError: shapes do not fit"
+    assert found.verdict.startswith("the Flax model raised RuntimeError in Broken: shapes do not fit; ")
 
 
 def test_names_in_common_are_not_needed(original):
@@ -261,5 +261,6 @@ def test_arguments_of_the_wrong_kind(original):
         interop.verify(original, LinenTwin(), X)
     with pytest.raises(TypeError, match="flax_model must be an nnx model or a bound linen module, got Original"):
         interop.verify(original, original, X)
-    with pytest.raises(RuntimeError, match="expected input"):
+    words = r"the PyTorch model raised RuntimeError in 'stem' \(Conv2d\): Given groups=1, .* got 2 channels instead"
+    with pytest.raises(ValueError, match=words):
         interop.verify(original, twin, X[:, :2])

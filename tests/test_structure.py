@@ -30,8 +30,12 @@ ALLOWED = {
     "jax_tconv.interop._layers": {*LAYERS, *SHARED},
     "jax_tconv.interop._files": SHARED,
     "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers"},
-    "jax_tconv.interop._verify": {*SHARED, "jax_tconv.interop._layers", "jax_tconv.interop._convert"},
     "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.interop._convert"},
+    "jax_tconv.interop._verify": {
+        *LAYERS,
+        *SHARED,
+        *(f"jax_tconv.interop.{room}" for room in ("_layers", "_convert", "_from_torch")),
+    },
     "jax_tconv.benchmarks": {"jax_tconv"},
 }
 ALLOWED["jax_tconv.interop"] = {room for room in ALLOWED if room.startswith("jax_tconv.interop.")}

@@ -86,6 +86,11 @@ def find_layers(
             "state_dict"
         )
     shapes, called = _call(module, example_inputs)
+    return shapes, arrange(shapes, called, hints)
+
+
+def arrange(shapes: Mapping[Path, Any], called: Paths, hints: Hints) -> list[Layer]:
+    """The layers that hold these variables, of the modules that were called, in the order of their definition."""
     arrays: dict[Path, dict[str, Slot]] = {}
     for place, leaf in shapes.items():
         if place[0] in COLLECTIONS:
@@ -100,7 +105,7 @@ def find_layers(
         for path in sorted(arrays, key=called.order)
     ]
     check_hints(hints, layers)
-    return shapes, layers
+    return layers
 
 
 def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Path, Any], Paths]:

@@ -51,12 +51,13 @@ def keeps_definition_order(model: nnx.Module) -> bool:
     return all(list(vars(module)) != sorted(vars(module)) for module in named)
 
 
-def module_names(model: nnx.Module) -> dict[int, tuple[str, ...]]:
-    """What torch may call each module of the model, by its identity."""
-    names: dict[int, tuple[str, ...]] = {}
-    for _, torch_path, module in _walk(model):
-        names[id(module)] = (*names.get(id(module), ()), dotted(torch_path))
-    return names
+def module_places(model: nnx.Module) -> dict[int, tuple[Path, tuple[str, ...]]]:
+    """The place of each module in the model, by its identity, and what torch may call it."""
+    places: dict[int, tuple[Path, tuple[str, ...]]] = {}
+    for path, torch_path, module in _walk(model):
+        first, names = places.get(id(module), (path, ()))
+        places[id(module)] = (first, (*names, dotted(torch_path)))
+    return places
 
 
 def _walk(

@@ -1,21 +1,19 @@
 """Whether a Flax model computes what its PyTorch original computes, layer by layer."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from flax import linen as nn
-from flax import nnx
-from numpy.typing import NDArray
+from flax import nnx, traverse_util
 
-from .._convert.naming import Rename, check_rename, new_names
-from .._layers.nnx_walk import module_names
-from .._tensors import to_numpy
-from .capture import Run, run_linen, run_nnx, run_torch
-from .verification import LayerDifference, Verification
-
-Array = NDArray[Any]
-Shape = tuple[int, ...]
+from .._convert.matching import Match, Options, make_plan
+from .._convert.naming import Rename
+from .._layers.linen_walk import arrange
+from .._layers.nnx_walk import find_layers, keeps_definition_order, module_places
+from .flax_run import run_linen, run_nnx
+from .pairing import Pair, pair_layers
+from .runs import Run
+from .verification import Verification
 
 
 def verify(
@@ -25,31 +23,46 @@ def verify(
     flax_inputs: tuple[Any, ...] | None = None,
     flax_kwargs: Mapping[str, Any] | None = None,
     rename: Rename = None,
+    match: Match = "name",
+    flatten: Mapping[Any, Any] | None = None,
+    layouts: Mapping[Any, str] | None = None,
+    axes: Mapping[str, str] | None = None,
+    skip: Collection[str] = (),
     tolerance: float = 1e-4,
+    precision: str | None = "highest",
 ) -> Verification:
     """Runs a PyTorch module and its Flax twin on the same inputs and compares every layer that both have.
 
-    Layers are paired by name, as tensors are when a state dict is loaded. Outputs are compared channel by channel:
-    torch's second axis is Flax's last. Both models run in evaluation mode and are left as they were; an nnx model runs
-    as a copy, a linen module takes its mode from its attributes or from `flax_kwargs`. Calls inside `nnx.jit` and other
-    transforms are not seen.
+    Layers are paired as the conversion pairs them: a Flax layer with arrays belongs to the module whose tensors fill
+    them, any other to the module of its name. Their outputs are compared, and their arguments. In which order a layer
+    has its axes follows from its type and from what flows in; that of a model's own inputs and outputs from what its
+    layers do with them. Where nothing shows it, torch's second axis is Flax's last, which the verdict then says.
+
+    Both models run in evaluation mode and are left as they were; an nnx model runs as a copy, a linen module takes its
+    mode from its attributes or from `flax_kwargs`. Calls inside `nnx.jit` and other transforms are not seen.
 
     Args:
       torch_module: the original.
       flax_model: an nnx model, or a linen module bound to its variables, `module.bind(variables)`.
-      *inputs: what the torch module is called with: tensors or arrays.
-      flax_inputs: what the Flax model is called with; None for the same inputs, where arrays of real numbers
-        with three axes or more have their second axis moved last.
+      *inputs: what the torch module is called with: tensors, arrays, or anything else, which both models get as it is.
+      flax_inputs: what the Flax model is called with; None for the same inputs with their axes in Flax's order.
       flax_kwargs: named arguments for the Flax model alone, such as `{"train": False}`.
-      rename: the `rename` that the Flax model was loaded with.
+      rename, match, flatten, layouts: those that the Flax model was loaded with.
+      axes: where the order of the axes is another than `verify` takes: by a layer's name in torch, its output's axes in
+        torch and in Flax, in the notation of einops, such as `"n c l -> n l c"`. `"(output)"` is what the model
+        returns, `"(output)[1]"` and `"(output)['mask']"` an array of it, `"(input)"` and `"(input)[1]"` what it takes.
+      skip: names of layers that are not to be compared, or patterns such as `"decoder.*"`.
       tolerance: the largest difference that counts as equal, as a fraction of the largest value. The default is about
         ten times the rounding error of float32 in deep networks.
+      precision: the precision of Flax's products, as `jax.default_matmul_precision` takes it. With "highest", torch
+        does without TF32 too; None leaves both as they are.
 
     Returns:
-      A `Verification`: `ok`, `first_difference`, `layers`, and as a string a table with a verdict.
+      A `Verification`: `ok`, `verdict`, `first_difference`, `layers`, `arguments`, `not_compared`, and as a string a
+      table with the verdict. What the Flax model raises is part of it.
 
     Raises:
-      TypeError, ValueError: an unusable argument. What the torch module raises is raised.
+      TypeError, ValueError: an unusable argument, or what the torch module raises, with the place.
 
     Example:
       >>> import torch
@@ -59,101 +72,75 @@ def verify(
       >>> original = torch.nn.Sequential(torch.nn.ConvTranspose2d(3, 4, 2, stride=2, padding=1), torch.nn.Tanh())
       >>> twin = nnx.Sequential(ConvTranspose(3, 4, (2, 2), strides=2, rngs=nnx.Rngs(0)), nnx.tanh)
       >>> _ = interop.load_state_dict(twin, original.state_dict())
-      >>> layer = interop.verify(original, twin, torch.ones(1, 3, 5, 5)).first_difference
-      >>> layer.name, layer.torch_shape, layer.flax_shape
+      >>> found = interop.verify(original, twin, torch.ones(1, 3, 5, 5))
+      >>> found.first_difference.name, found.first_difference.torch_shape, found.first_difference.flax_shape
       ('0', (1, 8, 8, 4), (1, 10, 10, 4))
+      >>> print(found.arguments[0])
+      '0' has padding=((0, 0), (0, 0)) in Flax, where PyTorch's asks for ((1, 1), (1, 1))
     """
     import torch
+
+    from . import judging
+    from .torch_run import run_torch
 
     if not isinstance(torch_module, torch.nn.Module):
         raise TypeError(f"torch_module must be a torch.nn.Module, got {type(torch_module).__name__}")
     if not inputs:
         raise TypeError("inputs must be what the torch module is called with; got none")
-    check_rename(rename)
-    kwargs = flax_kwargs or {}
-    given = tuple(channels_last(x) for x in inputs) if flax_inputs is None else tuple(flax_inputs)
-    if isinstance(flax_model, nnx.Module):
-        model = nnx.clone(flax_model)
-        model.eval()
-        theirs = run_torch(torch_module, inputs)
-        ours = run_nnx(model, given, kwargs, module_names(model))
-    elif isinstance(flax_model, nn.Module) and flax_model.scope is not None:
-        module, variables = flax_model.unbind()
-        theirs = run_torch(torch_module, inputs)
-        ours = run_linen(module, variables, given, kwargs)
-    else:
-        bound = " without variables; bind it: module.bind(variables)" if isinstance(flax_model, nn.Module) else ""
+    if not isinstance(flax_model, nnx.Module) and getattr(flax_model, "scope", None) is None:
+        words = " without variables; bind it: module.bind(variables)" if isinstance(flax_model, nn.Module) else ""
         kind = type(flax_model).__name__
-        raise TypeError(f"flax_model must be an nnx model or a bound linen module, got {kind}{bound}")
-    return _compared(theirs, ours, rename, tolerance)
+        raise TypeError(f"flax_model must be an nnx model or a bound linen module, got {kind}{words}")
+    options = Options(rename, match, flatten, layouts, downcast=True)
+    rules = _checked_axes(axes)
+    if isinstance(skip, str):
+        raise TypeError(f"skip must be a collection of names, got the string {skip!r}; pass [{skip!r}]")
+    theirs = run_torch(torch_module, inputs, full_precision=precision == "highest")
+    given = judging.flax_inputs(inputs, theirs, rules) if flax_inputs is None else tuple(flax_inputs)
+    state_dict = torch.nn.Module.state_dict(torch_module)
+    more = (given, flax_kwargs or {}, precision, theirs, state_dict, options)
+    ours, pairs = _run_nnx(flax_model, *more) if isinstance(flax_model, nnx.Module) else _run_linen(flax_model, *more)
+    return judging.judge(theirs, ours, pairs, rules, tuple(skip), tolerance, precision)
 
 
-def _compared(theirs: Run, ours: Run, rename: Rename, tolerance: float) -> Verification:
-    flax_names = {name: names for names in ours.calls for name in names if name}
-    wanted = {f"{name}.weight" for name in flax_names}
-    layers = []
-    for torch_names, calls in theirs.calls.items():
-        named = [(name, new) for name in torch_names if name and (new := _flax_name(name, rename, wanted))]
-        if not named:
-            continue
-        (name, new), *_ = named
-        twin = flax_names[new]
-        pairs = list(zip(calls, ours.calls[twin], strict=False))
-        compared = [
-            _layer(name, theirs.kinds[torch_names], ours.kinds[twin], a, b, tolerance)
-            for a, b in pairs
-            if a[1] is not None and b[1] is not None
-        ]
-        if compared:
-            layers.append(max(compared, key=lambda layer: layer.relative))
-    flax_output = [] if ours.error else ours.output
-    outputs = [
-        _layer("", "", "", (None, a), (None, b), tolerance) for a, b in zip(theirs.output, flax_output, strict=False)
-    ]
-    return Verification(tuple(layers), tuple(outputs), tolerance, ours.error)
+def flax_inputs(torch_module: Any, inputs: Sequence[Any], axes: Mapping[str, str] | None = None) -> tuple[Any, ...]:
+    """What the Flax twin of a torch module is called with, for what the module is called with."""
+    from . import judging
+    from .torch_run import run_torch
+
+    return judging.flax_inputs(inputs, run_torch(torch_module, inputs, full_precision=True), _checked_axes(axes))
 
 
-def _flax_name(name: str, rename: Rename, wanted: Set[str]) -> str | None:
-    """What the Flax model calls a module: what it calls one of its tensors, without the tensor's own name."""
-    weight = f"{name}.weight"
-    new = new_names([weight], rename, wanted)[weight]
-    return new.removesuffix(".weight") if new is not None and new in wanted else None
+def _checked_axes(axes: Mapping[str, str] | None) -> Mapping[str, str]:
+    for name, rule in (axes or {}).items():
+        if not isinstance(rule, str) or rule.count("->") != 1:
+            raise ValueError(
+                f"axes must say PyTorch's axes and Flax's, such as 'n c l -> n l c'; for {name!r} got {rule!r}"
+            )
+    return axes or {}
 
 
-def _layer(name: str, torch_layer: str, flax_layer: str, a: Any, b: Any, tolerance: float) -> LayerDifference:
-    (torch_in, torch_out), (flax_in, flax_out) = a, b
-    moved = _as_flax(torch_out, flax_out.shape)
-    difference, relative = _difference(moved, flax_out)
-    before = None
-    if torch_in is not None and flax_in is not None:
-        before = _difference(_as_flax(torch_in, flax_in.shape), flax_in)[1]
-    return LayerDifference(
-        name, torch_layer, flax_layer, moved.shape, flax_out.shape, difference, relative, before, relative <= tolerance
+def _run_nnx(
+    flax_model: nnx.Module, given: Any, kwargs: Any, precision: Any, theirs: Run, state_dict: Any, options: Options
+) -> tuple[Run, list[Pair]]:
+    model = nnx.clone(flax_model)
+    model.eval()
+    ours = run_nnx(model, given, kwargs, module_places(model), precision)
+    # The copy has lost the order of definition.
+    layers, variables = find_layers(flax_model, options.hints)
+    arrays = {place: variable.get_value() for place, variable in variables.items()}
+    plan = make_plan(layers, state_dict, options, ordered=keeps_definition_order(flax_model))
+    return ours, pair_layers(
+        theirs, ours, plan.fillings, lambda slot: tuple(slot.path.split(".")), arrays, options.rename
     )
 
 
-def _as_flax(array: Array, shape: Shape) -> Array:
-    """A torch array with its channels last, or as it is if only that has the shape or if it has no spatial axes."""
-    moved = np.moveaxis(array, 1, -1) if array.ndim > 2 else array
-    return array if array.shape == shape and moved.shape != shape else moved
-
-
-def _difference(a: Array, b: Array) -> tuple[float, float]:
-    """The largest difference, and the same as a fraction of the largest value of `a`."""
-    if a.shape != b.shape:
-        return float("inf"), float("inf")
-    if not a.size:
-        return 0.0, 0.0
-    kind = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
-    x, y = a.astype(kind), b.astype(kind)
-    with np.errstate(invalid="ignore"):
-        gap = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-    largest = float(np.max(np.nan_to_num(gap, nan=np.inf)))
-    scale = float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))
-    return largest, largest / scale if scale else largest
-
-
-def channels_last(value: Any) -> Array:
-    """An input as Flax takes it: of three axes or more, the second is moved last, except in ints, which are indices."""
-    array = to_numpy("inputs", value)
-    return np.moveaxis(array, 1, -1) if array.ndim > 2 and array.dtype.kind not in "iub" else array
+def _run_linen(
+    flax_model: nn.Module, given: Any, kwargs: Any, precision: Any, theirs: Run, state_dict: Any, options: Options
+) -> tuple[Run, list[Pair]]:
+    module, variables = flax_model.unbind()
+    ours, called = run_linen(module, variables, given, kwargs, precision)
+    arrays = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
+    plan = make_plan(arrange(arrays, called, options.hints), state_dict, options)
+    place = lambda slot: tuple(slot.path.split("."))[1:]  # without the collection
+    return ours, pair_layers(theirs, ours, plan.fillings, place, arrays, options.rename)

@@ -1,6 +1,7 @@
 """What `verify` found: each layer's difference, the verdict, and both as a table."""
 
 import dataclasses
+from typing import Any, Literal
 
 from .._tables import text_table
 
@@ -9,16 +10,18 @@ Shape = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class LayerDifference:
-    """One layer of both models.
+    """One layer of both models, or one array of what they return.
 
     Attributes:
-      name: its name in torch; empty for the model's output.
-      torch_layer, flax_layer: what it is in each.
-      torch_shape, flax_shape: the shapes of its output.
+      name: its name in torch; `(output)` for what the models return, and where it stands in that.
+      torch_layer, flax_layer: what it is in each, with its arguments.
+      torch_shape, flax_shape: the shapes of its output, torch's in Flax's order.
       difference: the largest difference of two outputs; infinite if they have different shapes.
       relative: that, as a fraction of torch's largest output.
       input_relative: the same for its input; None if that has no array.
       ok: whether it is within the tolerance.
+      counts: whether it is one layer on both sides. What is made of several only helps to find the place.
+      assumed: whether the order of its axes follows from the convention alone.
 
     Example:
       >>> import torch
@@ -38,6 +41,45 @@ class LayerDifference:
     relative: float
     input_relative: float | None
     ok: bool
+    counts: bool = True
+    assumed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ArgumentDifference:
+    """An argument that a layer has otherwise in Flax than PyTorch's asks for.
+
+    Attributes:
+      layer: the layer's name in torch.
+      argument: the argument's name in Flax.
+      torch: the value that PyTorch's layer asks for, in Flax's terms.
+      flax: the value that the Flax layer has.
+      severity: "error", or "warning" for what shows in training alone.
+    """
+
+    layer: str
+    argument: str
+    torch: Any
+    flax: Any
+    severity: Literal["error", "warning"]
+
+    def __str__(self) -> str:
+        return f"{self.layer!r} has {self.argument}={self.flax!r} in Flax, where PyTorch's asks for {self.torch!r}"
+
+
+@dataclasses.dataclass(frozen=True)
+class NotCompared:
+    """A layer that was not compared, and why.
+
+    Attributes:
+      name: its name in torch, or in Flax if only that has it.
+      reason: why.
+      arrays: whether it holds arrays.
+    """
+
+    name: str
+    reason: str
+    arrays: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +88,14 @@ class Verification:
 
     Attributes:
       layers: every layer that both models have and call, in the order in which torch's finish.
-      outputs: the models' outputs.
+      outputs: the arrays that both models return.
       tolerance: the relative difference up to which values count as equal.
-      error: what the Flax model raised, if it did.
+      arguments: the arguments of paired layers that differ.
+      not_compared: the layers that were not compared.
+      missing: what is wrong with the number or the places of the returned arrays; empty if nothing is.
+      error: where the Flax model raised an error, and which; empty if it did not.
+      explanation: what the numbers show about the first difference.
+      precision: at which both models multiplied.
 
     Example:
       >>> import torch
@@ -62,41 +109,71 @@ class Verification:
     layers: tuple[LayerDifference, ...]
     outputs: tuple[LayerDifference, ...]
     tolerance: float
-    error: Exception | None = None
+    arguments: tuple[ArgumentDifference, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
+    missing: str = ""
+    error: str = ""
+    explanation: str = ""
+    precision: str | None = "highest"
 
     @property
     def ok(self) -> bool:
-        """Whether all layers and outputs agree."""
-        return self.error is None and all(layer.ok for layer in (*self.layers, *self.outputs))
+        """Whether all layers and outputs agree, and all arguments that show in evaluation."""
+        wrong = self.error or self.missing or any(one.severity == "error" for one in self.arguments)
+        return not wrong and self.first_difference is None
 
     @property
     def first_difference(self) -> LayerDifference | None:
-        """The first layer that differs; None if none does."""
-        return next((layer for layer in (*self.layers, *self.outputs) if not layer.ok), None)
+        """The first layer that differs, or else the first output; None if none does."""
+        return next((layer for layer in (*self.layers, *self.outputs) if layer.counts and not layer.ok), None)
 
     @property
     def verdict(self) -> str:
-        """The result in a sentence or two."""
+        """The result in a few sentences."""
+        errors = [str(one) for one in self.arguments if one.severity == "error"]
+        warnings = [f"{one}, which shows in training alone" for one in self.arguments if one.severity == "warning"]
         first = self.first_difference
-        count = f"{len(self.layers)} layers and the output" if self.layers else "the output (no layers share a name)"
-        if first is None and self.error is None:
-            worst = max((layer.relative for layer in (*self.layers, *self.outputs)), default=0.0)
-            return f"{count} agree; the largest relative difference is {worst:.1e}"
         words = [] if first is None else [self._told(first)]
-        if self.error is not None:
-            words.append(f"the Flax model raised {type(self.error).__name__}: {self.error}")
-        return "; ".join(words)
+        words += [f"the Flax model raised {self.error}"] if self.error else []
+        words += [self.missing] if self.missing else []
+        if not words and not errors:
+            words = [self._agreement()]
+        words += errors + warnings
+        if first is not None and first.assumed:
+            words.append(
+                f"that the axes of {first.name} are (batch, channels, ...) in PyTorch is the convention: nothing shows "
+                f"it; axes={{{first.name!r}: 'n c l -> n l c'}} says otherwise"
+            )
+        if left := [one.name for one in self.not_compared if one.arrays]:
+            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            words.append(f"not compared: {', '.join(map(repr, left[:3]))}{more}")
+        at = "each model's own precision" if self.precision is None else f"precision {self.precision!r}"
+        return f"{'; '.join(words)} (at {at})"
+
+    def _agreement(self) -> str:
+        compared = [layer for layer in self.layers if layer.counts]
+        layers = "1 layer" if len(compared) == 1 else f"{len(compared)} layers"
+        count = f"{layers} and the output" if compared else "the output (no layers share a name)"
+        worst = max((layer.relative for layer in (*compared, *self.outputs)), default=0.0)
+        return f"{count} agree; the largest relative difference is {worst:.1e}"
 
     def _told(self, layer: LayerDifference) -> str:
-        if not layer.name:
-            return f"all shared layers agree, but the output differs by {_amount(layer)}"
         if layer.torch_shape != layer.flax_shape:
             words = f"{layer.name!r} differs in shape: {layer.torch_shape} in PyTorch, {layer.flax_shape} in Flax"
+        elif layer in self.outputs:
+            words = f"all shared layers agree, but {self._place(layer)} differs by {_amount(layer)}"
         else:
             words = f"{layer.name!r} is the first layer that differs, by {_amount(layer)}"
+        if self.explanation:
+            return f"{words}; {self.explanation}"
+        if layer in self.outputs:
+            return words
         if layer.input_relative is None or layer.input_relative <= self.tolerance:
             return f"{words}; its input agrees, so its weights or arguments differ ({layer.torch_layer})"
         return f"{words}; its input already differs, by {layer.input_relative:.1e}: look at what comes before"
+
+    def _place(self, output: LayerDifference) -> str:
+        return "the output" if output.name == "(output)" else output.name
 
     def __str__(self) -> str:
         headings = ("", "layer", "PyTorch", "Flax", "output", "difference", "relative")
@@ -107,7 +184,7 @@ def _cells(layer: LayerDifference) -> list[str]:
     """One row of the table."""
     shapes = dict.fromkeys((layer.torch_shape, layer.flax_shape))
     numbers = (f"{layer.difference:.1e}", f"{layer.relative:.1e}")
-    names = (layer.name or "(output)", layer.torch_layer, layer.flax_layer)
+    names = (layer.name, layer.torch_layer, layer.flax_layer)
     return ["" if layer.ok else "differs", *names, " and ".join(map(str, shapes)), *numbers]
 
 

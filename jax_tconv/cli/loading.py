@@ -51,18 +51,18 @@ def conversion(
     rename: list[str], drop: list[str], match: str, flatten: list[str], layout: list[str], downcast: bool
 ) -> dict[str, Any]:
     """The options of a conversion as the arguments that `interop.load_state_dict` and `linen_variables` take."""
-    renames = _pairs(rename, "--rename must be OLD=NEW, two prefixes, of which either may be empty")
-    shapes = _pairs(flatten, "--flatten must be LAYER=HEIGHT,WIDTH,CHANNELS")
+    renames = pairs(rename, "--rename must be OLD=NEW, two prefixes, of which either may be empty")
+    shapes = pairs(flatten, "--flatten must be LAYER=HEIGHT,WIDTH,CHANNELS")
     return {
         "rename": renames | dict.fromkeys(drop),
         "match": match,
         "flatten": {name: ints("--flatten", shape) for name, shape in shapes.items()},
-        "layouts": _pairs(layout, "--layout must be ARRAY=TORCH -> FLAX, such as 'const=1 c h w -> 1 h w c'"),
+        "layouts": pairs(layout, "--layout must be ARRAY=TORCH -> FLAX, such as 'const=1 c h w -> 1 h w c'"),
         "downcast": downcast,
     }
 
 
-def _pairs(texts: list[str], form: str) -> dict[str, str]:
+def pairs(texts: list[str], form: str) -> dict[str, str]:
     """`name=value` texts as a dict; ValueError, with the form that they must have, for any other text."""
     for text in texts:
         if "=" not in text:

@@ -9,11 +9,11 @@ from typer import Option
 
 from jax_tconv import interop
 from jax_tconv.interop._convert.naming import new_names
-from jax_tconv.interop._verify.parity import channels_last
+from jax_tconv.interop._verify.parity import flax_inputs
 
 from . import options
 from .convert import filled
-from .loading import call_factory, conversion, random_arrays, shapes
+from .loading import call_factory, conversion, pairs, random_arrays, shapes
 from .output import show_json
 
 
@@ -32,13 +32,18 @@ def verify(
     layout: options.Layouts = [],  # noqa: B006
     match: options.Match = "name",
     downcast: options.Downcast = False,
+    axes: Annotated[
+        list[str], Option(metavar="LAYER=RULE", help="A layer's axes in both, such as '(output)=n c l -> n l c'.")
+    ] = [],  # noqa: B006
+    skip: Annotated[list[str], Option(metavar="LAYER", help="A layer not to compare, or a pattern; repeatable.")] = [],  # noqa: B006
     tolerance: Annotated[float, Option(help="The largest relative difference that counts as equal.")] = 1e-4,
+    precision: Annotated[str, Option(help="Of products, as jax.default_matmul_precision takes it.")] = "highest",
     as_json: options.Json = False,
 ) -> None:
     """Load a checkpoint into the PyTorch module and into the Flax model, run both, and compare every layer.
 
-    The inputs are random, given to PyTorch as they are and to Flax with the channels last. The exit code is 1 if
-    anything differs.
+    The inputs are random, given to PyTorch as they are and to Flax with their axes in Flax's order. The exit code is 1
+    if anything differs.
 
     Example: jax-tconv verify decoder.pth --torch my_nets:Decoder --model my_models:Decoder --input 1,64,16,16
     """
@@ -62,13 +67,15 @@ def verify(
     given = random_arrays(shapes(inputs))
     flax_model = call_factory("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
-    variables, _ = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
+    rules = pairs(axes, "--axes must be LAYER=TORCH -> FLAX, such as '(output)=n c l -> n l c'")
+    variables, _ = filled(flax_model, state_dict, flax_inputs(original, given, rules), arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
-    found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
+    del arguments["downcast"]
+    more: Any = {"axes": rules, "skip": skip, "tolerance": tolerance, "precision": precision}
+    found = interop.verify(original, flax_model, *given, **arguments, **more)
     if as_json:
-        layers = [dataclasses.asdict(layer) for layer in (*found.layers, *found.outputs)]
-        show_json({"ok": found.ok, "verdict": found.verdict, "layers": layers})
+        show_json({"ok": found.ok, "verdict": found.verdict, **dataclasses.asdict(found)})
     else:
         print(found)
     if not found.ok:

@@ -1,0 +1,189 @@
+"""The calls of one layer on both sides compared, and what the models return."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import einops
+import numpy as np
+import torch
+from flax import linen as nn
+from flax import nnx
+
+from .alignment import FEATURES_LAST, SAME_INPUT, align, convention, difference, result_order
+from .arguments import flax_words, torch_words
+from .pairing import Pair
+from .runs import Array, Call, Run, Traced
+from .verification import LayerDifference, NotCompared
+
+OUTPUT, INPUT = "(output)", "(input)"
+# torch numbers the layers of its recurrent ones in the names of their tensors, and marks those of the way back.
+_OF_LAYER = re.compile(r"_l(\d+)(_reverse)?$")
+_RECURRENT = (nn.RNN, nnx.RNN)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Compared:
+    """One call: both results, in Flax's order, and by how much those and the inputs differ."""
+
+    theirs: Array
+    ours: Array
+    before: float | None
+
+    @property
+    def gap(self) -> tuple[float, float]:
+        return difference(self.theirs, self.ours)
+
+
+def compare_pair(pair: Pair, rule: str | None, tolerance: float) -> LayerDifference | NotCompared | None:
+    """The call of a layer that differs most; None for a module made of others whose calls cannot be laid side by side.
+
+    `rule` is the caller's word on the axes of what the layer gives.
+    """
+    counts = pair.torch.leaf and pair.flax.leaf
+    reason = _inner_layer(pair)
+    if reason:
+        return NotCompared(pair.name, reason)
+    calls = (_of_one_way(pair, call, other) for call, other in _matched(pair))
+    results = (_compare(pair, call, other, rule, counts) for call, other in calls if call.result and other.result)
+    found = [result for result in results if result is not None]
+    if not found:
+        reason = "no order of its axes makes its inputs agree, so that of its output is not known; axes= says it"
+        return NotCompared(pair.name, reason, bool(pair.fillings)) if counts else None
+    worst = max(found, key=lambda one: one.gap[1])
+    names = torch_words(pair.torch), flax_words(pair.flax)
+    ok = worst.gap[1] <= tolerance
+    return LayerDifference(
+        pair.name, *names, worst.theirs.shape, worst.ours.shape, *worst.gap, worst.before, ok, counts=counts
+    )
+
+
+def compare_outputs(
+    theirs: Run, ours: Run, axes: Mapping[str, str], tolerance: float
+) -> tuple[list[LayerDifference], str]:
+    """What both models return, array by array, and what is wrong with where these stand; empty if nothing is."""
+    expected, found = theirs.outputs, ours.outputs
+    if {*expected} != {*found} and all({*places} in ({""}, {"[0]"}) for places in (expected, found)):
+        expected, found = ({"": value} for places in (expected, found) for value in places.values())
+    rows = []
+    for place, traced in expected.items():
+        if place in found:
+            rule = axes.get(OUTPUT + place)
+            known = rule is not None or traced.to_flax is not None or traced.value.ndim < 3
+            moved, result = as_flax(traced, rule, OUTPUT + place), found[place].value
+            gap = difference(moved, result)
+            shapes = moved.shape, result.shape
+            rows.append(
+                LayerDifference(OUTPUT + place, "", "", *shapes, *gap, None, gap[1] <= tolerance, assumed=not known)
+            )
+    if ours.failed or ({*expected} == {*found} and expected):
+        return rows, ""
+    return rows, f"PyTorch returns {_listed(expected)}, Flax {_listed(found)}"
+
+
+def as_flax(tensor: Traced, rule: str | None, name: str) -> Array:
+    """A tensor in Flax's order: by the caller's rule, by what the run shows of its axes, or by the convention."""
+    if rule is None:
+        return tensor.value.transpose(tensor.to_flax or convention(tensor.value.ndim))
+    return _rearranged(tensor.value, rule, name)
+
+
+def _rearranged(array: Array, rule: str, name: str) -> Array:
+    try:
+        return np.asarray(einops.rearrange(array, rule))
+    except einops.EinopsError as error:
+        words = str(error).strip().splitlines()[-1].strip()
+        raise ValueError(f"axes: {rule!r} does not fit {name!r}, whose shape is {array.shape}: {words}") from None
+
+
+def _listed(places: Mapping[str, Traced]) -> str:
+    if not places:
+        return "no array"
+    return "one array" if [*places] == [""] else f"{len(places)} at {', '.join(places)}"
+
+
+def _compare(pair: Pair, call: Call, other: Call, rule: str | None, counts: bool) -> _Compared | None:
+    assert call.result is not None
+    assert other.result is not None
+    module, theirs, ours = pair.torch.module, call.result, other.result.value
+    order, before = align(module, pair.flax.module, call, other)
+    if rule is not None:
+        return _Compared(_rearranged(theirs.value, rule, pair.name), ours, before)
+    if isinstance(module, FEATURES_LAST) and theirs.value.ndim != ours.ndim and call.given and other.given:
+        # One model has the leading axes as one: the rows are compared.
+        before = difference(_rows(call.given.value), _rows(other.given.value))[1]
+        return _Compared(_rows(theirs.value), _rows(ours), before)
+    order = result_order(module, pair.flax.module, call, order)
+    if order is None and not counts:
+        order = convention(theirs.value.ndim)
+    if order is None or (not counts and theirs.value.transpose(order).shape != ours.shape):
+        return None
+    return _Compared(theirs.value.transpose(order), ours, before)
+
+
+def _rows(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])
+
+
+def _matched(pair: Pair) -> Iterator[tuple[Call, Call]]:
+    """The calls of both that belong together: by their inputs, and where these decide nothing in order."""
+    left = list(pair.flax.calls)
+    unsure = []
+    for call in pair.torch.calls:
+        fits = [other for other in left if _same_input(pair, call, other)] if len(pair.torch.calls) > 1 else []
+        if fits:
+            left = [other for other in left if other is not fits[0]]
+            yield call, fits[0]
+        else:
+            unsure.append(call)
+    if len(unsure) == len(left):
+        yield from zip(unsure, left, strict=True)
+
+
+def _same_input(pair: Pair, call: Call, other: Call) -> bool:
+    before = align(pair.torch.module, pair.flax.module, call, other)[1]
+    return before is not None and before <= SAME_INPUT
+
+
+def _inner_layer(pair: Pair) -> str:
+    """Why there is nothing to compare the layer with: of several recurrent layers torch shows the last one's output."""
+    if not isinstance(pair.torch.module, torch.nn.RNNBase) or not pair.fillings:
+        return ""
+    number = max((int(found[1]) for name in pair.tensors if (found := _OF_LAYER.search(name))), default=0)
+    count = pair.torch.module.num_layers
+    return f"layer {number + 1} of {count}: PyTorch shows the output of the last" if number + 1 < count else ""
+
+
+def _of_one_way(pair: Pair, call: Call, other: Call) -> tuple[Call, Call]:
+    """The calls of a recurrent layer, with the half of torch's features and the direction in time that Flax has."""
+    module, twin = pair.torch.module, pair.flax.module
+    if not isinstance(module, torch.nn.RNNBase) or not isinstance(twin, _RECURRENT) or not call.result:
+        return call, other
+    value, given = call.result.value, call.given
+    found = [match for name in pair.tensors if (match := _OF_LAYER.search(name))]
+    if module.bidirectional:
+        half = value.shape[-1] // 2
+        backward = any(match[2] for match in found)
+        value = value[..., half:] if backward else value[..., :half]
+    if any(int(match[1]) > 0 for match in found):
+        given = None  # what torch's layers hand to each other is not seen
+    call = Call(given, dataclasses.replace(call.result, value=value))
+    turned = _turned(twin, other, given=True, result=False)
+    if given is not None and not _same_input(pair, call, other) and _same_input(pair, call, turned):
+        return call, _turned(twin, other, given=True, result=not _gives_reversed(twin))
+    return call, _turned(twin, other, given=False, result=_gives_reversed(twin))
+
+
+def _gives_reversed(twin: Any) -> bool:
+    return bool(twin.reverse and not twin.keep_order)
+
+
+def _turned(twin: Any, call: Call, given: bool, result: bool) -> Call:
+    """A call with the given ones of its arrays reversed in time."""
+    axis = 0 if twin.time_major else 1
+
+    def turn(array: Traced | None, wanted: bool) -> Traced | None:
+        return Traced(np.flip(array.value, axis)) if array is not None and wanted and array.value.ndim == 3 else array
+
+    return Call(turn(call.given, given), turn(call.result, result))
