@@ -26,9 +26,7 @@ def terminal_width() -> int:
     return max(shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns, LEAST_WIDTH)
 
 
-def text_table(
-    headings: Sequence[str | Sequence[str]], rows: Iterable[Sequence[str]], width: int | None = None
-) -> str:
+def text_table(headings: Sequence[str | Sequence[str]], rows: Iterable[Sequence[str]], width: int | None = None) -> str:
     """A table as text, of at most `width` columns; `terminal_width()` if that is None.
 
     A heading that is a sequence stands for as many columns, which become one where the table would be too wide: the

@@ -390,7 +390,10 @@ def test_a_drawing_replaces_another_only_by_force(tmp_path, monkeypatch):
         ("--size 8 --kernel 3,0", "--kernel must be positive, got 3,0"),
         ("--size 8 --kernel 3 --input 1,2,8,8", "give the input only once: its whole shape in PyTorch, as in --input"),
         ("--kernel 3", "give the input too: its whole shape in PyTorch, as in --input 1,64,32,32, or its spatial"),
-        ("--size 8 --kernel 3 --stride 2 --padding same --output-padding 1", 'output_padding must be 0 with padding="SAME"'),
+        (
+            "--size 8 --kernel 3 --stride 2 --padding same --output-padding 1",
+            'output_padding must be 0 with padding="SAME"',
+        ),
         ("--size 8 --kernel 3 --padding SAMEY", "int per axis as in 4,4, SAME or VALID; got SAMEY"),
         ("--size 8 --kernel 4 --batch 0", "--batch must be at least 1, got 0"),
         ("--size 8 --kernel 4 --platform abacus", "platform must be one of 'cpu', 'cuda', 'rocm', 'tpu'"),

@@ -146,7 +146,9 @@ def test_tables_fit_and_lose_nothing(width, monkeypatch):
 
 
 def test_a_table_of_short_names_is_one_line_for_each_row():
-    table = text_table(("", ("tensor", "shape"), "how"), [("loaded", "a.weight", "(3,)", ""), ("missing", "b", "", "")], 80)
+    table = text_table(
+        ("", ("tensor", "shape"), "how"), [("loaded", "a.weight", "(3,)", ""), ("missing", "b", "", "")], 80
+    )
     assert table.split("\n") == [
         "           tensor     shape   how",
         " ────────────────────────────────",

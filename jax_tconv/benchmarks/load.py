@@ -66,10 +66,9 @@ def since(start: Usage) -> Load:
     """The load from `start` until now."""
     end = usage()
     average = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    known = start.all_and_stolen, end.all_and_stolen
-    if known[0] is None or known[1] is None:
+    if start.all_and_stolen is None or end.all_and_stolen is None:
         return Load(len(cores()), None, None, average)
-    busy, stolen = (late - early for early, late in zip(*known, strict=True))
+    busy, stolen = (late - early for early, late in zip(start.all_and_stolen, end.all_and_stolen, strict=True))
     available, own = (end.at - start.at) * len(cores()), end.own - start.own
     # Some sandboxes have a file that stands still.
     if available <= 0 or busy < own / 2 - TICKS:

@@ -109,15 +109,17 @@ def _described(options: Mapping[str, Any]) -> layers.Layer:
             f"--padding must be ints, as in PyTorch, which judges here; got {options['padding']}; "
             "jax-tconv explain says what that comes to"
         )
-    values = given.per_axis(found.dims, size=found.size, **{name: options[name] for name in WINDOW_OPTIONS})
+    values: dict[str, Any] = given.per_axis(
+        found.dims, size=found.size, **{name: options[name] for name in WINDOW_OPTIONS}
+    )
     if len(values["size"]) > MAX_DIMS:
         raise ValueError(f"a layer to time has at most {MAX_DIMS} spatial axes, got {len(values['size'])}")
     channels_out, groups = options["channels_out"], options["groups"]
     given.check_channels(found.channels, channels_out, groups, found.batch)
     # Raises what it raises for whoever calls the function.
     window(values["kernel"], **{name: values[name] for name in WINDOW_OPTIONS[1:]}).geometry(values["size"])
-    channels = {"c_in": found.channels, "c_out": channels_out, "groups": groups, "batch": found.batch}
-    return layers.Layer("yours", **channels, source="", input=values.pop("size"), **values)
+    values |= {"c_in": found.channels, "c_out": channels_out, "groups": groups, "batch": found.batch}
+    return layers.Layer("yours", source="", input=values.pop("size"), **values)
 
 
 def _for_users(result: Result) -> Result:
@@ -153,7 +155,9 @@ def _show(layer: layers.Layer, here: dict[str, Any], results: list[Result], load
         heading("This machine was busy")
         for when, one in loads.items():
             say(f"{when} the run: {_taken(one)}.", indent=2)
-        say("The times are too long, by an unknown factor; min is disturbed the least. Run it again on an idle machine.")
+        say(
+            "The times are too long, by an unknown factor; min is disturbed the least. Run it again on an idle machine."
+        )
     judge = results[0].judge
     print()
     say("ms: the median over the rounds; min: the shortest call of all.")
@@ -176,7 +180,9 @@ def _taken(one: load.Load) -> str:
 
 
 def _table(result: Result) -> Table:
-    numbers = [Column(name, justify="right") for name in ("ms", "min", "spread", "of the fastest", "compile s", "error")]
+    numbers = [
+        Column(name, justify="right") for name in ("ms", "min", "spread", "of the fastest", "compile s", "error")
+    ]
     style: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": box.SIMPLE_HEAD}
     table = Table(Column("contestant", no_wrap=True), *numbers, title=TITLES[result.mode], **style)
     for outcome in result.outcomes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax
 from typer import Option
 
-from jax_tconv import Choice, Op, select_method
+from jax_tconv import Op, select_method
 from jax_tconv._call.geometry import window
 from jax_tconv.interop._tables import terminal_width
 
@@ -68,7 +68,9 @@ def explain(
     x_shape = (found.batch, *values["size"], found.channels)
     kernel_shape = (*values["kernel"], found.channels, channels_out // groups)
     choices = {
-        op: select_method(x_shape, kernel_shape, **arguments, output_size=wanted_size, groups=groups, op=op, platform=on)
+        op: select_method(
+            x_shape, kernel_shape, **arguments, output_size=wanted_size, groups=groups, op=op, platform=on
+        )
         for op in OPS
     }
     explained = explain_axes(geometry, bool(padding_name))

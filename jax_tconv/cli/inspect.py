@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections import Counter
-from typing import Any
 
 from rich.filesize import decimal
 

@@ -45,7 +45,9 @@ def input_shape(shape: str, size: str, dims: int | None, channels_in: int | None
             "or its spatial sizes alone, as in --size 32,32"
         )
     if size:
-        return InputShape(size, dims, DEFAULT_CHANNELS if channels_in is None else channels_in, 1 if batch is None else batch)
+        return InputShape(
+            size, dims, DEFAULT_CHANNELS if channels_in is None else channels_in, 1 if batch is None else batch
+        )
     sizes = ints("--input", shape)
     if len(sizes) < 3:
         raise ValueError(
@@ -56,7 +58,9 @@ def input_shape(shape: str, size: str, dims: int | None, channels_in: int | None
     also = {"dims": (dims, result.dims), "channels_in": (channels_in, result.channels), "batch": (batch, result.batch)}
     for name, (given, found) in also.items():
         if given not in (None, found):
-            raise ValueError(f"{_flag(name)} {given} contradicts --input {shape}, which makes it {found}; leave one out")
+            raise ValueError(
+                f"{_flag(name)} {given} contradicts --input {shape}, which makes it {found}; leave one out"
+            )
     return result
 
 

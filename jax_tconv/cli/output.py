@@ -22,8 +22,15 @@ ORBAX_FILE = "_CHECKPOINT_METADATA"
 def say(text: str, indent: int = 0) -> None:
     """Prints a paragraph; its lines after the first are indented two columns further. Names are not broken."""
     margin = " " * indent
-    arguments = {"break_long_words": False, "break_on_hyphens": False}
-    print(textwrap.fill(text, terminal_width(), initial_indent=margin, subsequent_indent=margin + "  ", **arguments))
+    lines = textwrap.wrap(
+        text,
+        terminal_width(),
+        initial_indent=margin,
+        subsequent_indent=margin + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    print("\n".join(lines))
 
 
 def heading(text: str) -> None:
@@ -34,7 +41,8 @@ def heading(text: str) -> None:
 def check_free(option: str, path: Path, force: bool) -> None:
     """ValueError if nothing can be written at `path`, or if there is something that must not be overwritten.
 
-    `option` is what the user knows the path by. With `force` a file may be, and a folder if it is an Orbax checkpoint; never another folder, whatever it holds.
+    `option` is what the user knows the path by. With `force` a file may be, and a folder if it is an Orbax checkpoint;
+    never another folder, whatever it holds.
     """
     if not os.path.lexists(path):
         if not path.absolute().parent.is_dir():
