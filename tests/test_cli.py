@@ -186,6 +186,17 @@ def test_force_replaces_an_orbax_checkpoint_when_the_new_one_is_whole(folder, ru
     with monkeypatch.context() as patch:
         patch.setattr(interop, "write_orbax", half_written)
         assert run(*arguments, "--force")[2] == "jax-tconv: error: disk full\n"
+    rename = Path.rename
+
+    def fails_at_last(path, target):
+        if ".tmp" in path.name:
+            raise OSError("no rename")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails_at_last)
+        patch.setattr(interop, "write_orbax", lambda path, variables: path.mkdir())
+        assert run(*arguments, "--force")[2] == "jax-tconv: error: no rename\n"
     assert (folder / "out" / "old").exists()
     assert sorted(path.name for path in folder.iterdir()) == before
     assert run(*arguments, "--force")[0] == 0

@@ -68,9 +68,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield new
         if new.is_dir() or path.is_dir():
             # No folder can be renamed to one that is there.
-            if path.exists():
-                path.rename(old)
             try:
+                if path.exists():
+                    path.rename(old)
                 new.rename(path)
             except BaseException:
                 if old.exists():
@@ -78,12 +78,17 @@ def replacing(path: Path) -> Iterator[Path]:
                 raise
         else:
             os.replace(new, path)
-    finally:
-        for left in (new, old):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+    except BaseException:
+        _remove(new)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def show_json(document: Any) -> None:
