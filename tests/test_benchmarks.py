@@ -118,7 +118,7 @@ def test_rounds_visit_everyone_in_turn():
     # A visit is one call that is not timed and three that are.
     assert "".join(clock.called[::4]) == "abc" + "bca" + "cab" + "abc"
     assert clock.called == [name for name in clock.called[::4] for _ in range(4)]
-    assert found["a"] == timing.Timing(TICK, TICK, TICK, rounds=4, calls=12)
+    assert found["a"] == timing.Timing(TICK, TICK, TICK, rounds=4, calls=12, minimum=TICK)
 
 
 def test_a_round_counts_as_its_median_and_its_first_call_not_at_all():
@@ -126,7 +126,7 @@ def test_a_round_counts_as_its_median_and_its_first_call_not_at_all():
     found = clock.time(
         {"a": clock.function("a", 99, 1, 1, 50, 99, 2, 2, 50, 99, 9, 3, 3, 99, 4, 4, 4, 99, 5)}, rounds=5
     )
-    assert found["a"] == timing.Timing(3 * TICK, 2 * TICK, 4 * TICK, rounds=5, calls=15)
+    assert found["a"] == timing.Timing(3 * TICK, 2 * TICK, 4 * TICK, rounds=5, calls=15, minimum=TICK)
     assert found["a"].spread == 2 / 3
 
 
@@ -152,7 +152,7 @@ def test_very_long_calls_are_all_timed():
     clock = Clock()
     ticks = 6 / TICK
     found = clock.time({"fast": clock.function("fast", 1), "long": clock.function("long", ticks)}, rounds=5)
-    assert found["long"] == timing.Timing(6.0, 6.0, 6.0, rounds=2, calls=2)
+    assert found["long"] == timing.Timing(6.0, 6.0, 6.0, rounds=2, calls=2, minimum=6.0)
     assert clock.called.count("long") == 2
 
 
@@ -319,7 +319,7 @@ def test_sums_by_hand():
     def result(name, **seconds):
         families = {"ours": "ours", "first": "torch", "last": "torch", "flax": "jax"}
         outcomes = [
-            Outcome(who, families[who], "timed", timing=timing.Timing(value, value, value, 1, 1))
+            Outcome(who, families[who], "timed", timing=timing.Timing(value, value, value, 1, 1, value))
             for who, value in seconds.items()
         ]
         return Result(dataclasses.replace(tiny(), name=name), "forward", {"forward": "taps"}, tuple(outcomes))

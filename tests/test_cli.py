@@ -3,8 +3,11 @@
 import importlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import orbax.checkpoint
@@ -12,6 +15,7 @@ import pytest
 
 import jax_tconv
 from jax_tconv import interop
+from jax_tconv.benchmarks import contest
 from jax_tconv.cli import main
 
 torch = pytest.importorskip("torch")
@@ -81,6 +85,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run(capsys, monkeypatch):
     """Runs the command; its exit code, what it prints, and what it prints on the error stream."""
+    # Wide, so that what a test looks for is in one line.
+    monkeypatch.setenv("COLUMNS", "300")
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["jax-tconv", *map(str, arguments)])
@@ -137,8 +143,14 @@ def test_inspect_names_the_kind_or_both_that_fit(folder, run, layer, kind):
 def test_convert_to_orbax(folder, run):
     code, out, _ = run("convert", *TAKEN, "out", "--model", "nets:Twin")
     assert code == 0
-    assert " loaded    up.weight " in out
-    assert "Report(loaded=6, dropped=1)\nwrote out\n" in out
+    assert out.splitlines() == [
+        "6 tensors loaded",
+        "1 tensor dropped (Flax has no use for it):",
+        "  norm.num_batches_tracked",
+        "--all shows every tensor",
+        "wrote out",
+    ]
+    assert " loaded    up.weight " in run("convert", *TAKEN, "out", "--model", "nets:Twin", "--dry-run", "--all")[1]
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         variables = checkpointer.restore(folder / "out")
     tensors = interop.read("net.pth", entry="generator")
@@ -146,15 +158,155 @@ def test_convert_to_orbax(folder, run):
 
 
 def test_convert_linen_to_safetensors(folder, run):
-    arguments = ("convert", *TAKEN, "out.safetensors", "--model", "nets:LinenTwin", "--input", "1,4,4,3")
+    arguments = ("convert", *TAKEN, "out.safetensors", "--model", "nets:LinenTwin", "--input", "1,3,4,4")
     assert run(*arguments)[0] == 0
     assert interop.read("out.safetensors").keys() >= {"params.up.kernel", "batch_stats.norm.mean"}
     code, _, err = run(*arguments)
     assert (code, err) == (
         1,
-        "jax-tconv: error: OUT must not exist yet, but out.safetensors does; --force replaces a file\n",
+        "jax-tconv: error: OUT must not exist yet, but out.safetensors does; --force replaces it\n",
     )
     assert run(*arguments, "--force")[0] == 0
+
+
+def test_force_replaces_an_orbax_checkpoint_when_the_new_one_is_whole(folder, run, monkeypatch):
+    arguments = ("convert", *TAKEN, "out", "--model", "nets:Twin")
+    assert run(*arguments)[0] == 0
+    code, _, err = run(*arguments)
+    assert (code, err) == (1, "jax-tconv: error: OUT must not exist yet, but out does; --force replaces it\n")
+    (folder / "out" / "old").touch()
+    before = sorted(path.name for path in folder.iterdir())
+
+    def half_written(path, variables):
+        path.mkdir()
+        (path / "half").touch()
+        assert (folder / "out" / "old").exists()
+        raise ValueError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interop, "write_orbax", half_written)
+        assert run(*arguments, "--force")[2] == "jax-tconv: error: disk full\n"
+    rename = Path.rename
+
+    def fails_at_last(path, target):
+        if ".tmp" in path.name:
+            raise OSError("no rename")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fails_at_last)
+        patch.setattr(interop, "write_orbax", lambda path, variables: path.mkdir())
+        assert run(*arguments, "--force")[2] == "jax-tconv: error: no rename\n"
+    assert (folder / "out" / "old").exists()
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert run(*arguments, "--force")[0] == 0
+    assert not (folder / "out" / "old").exists()
+    assert sorted(path.name for path in folder.iterdir()) == before
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+        assert "up" in checkpointer.restore(folder / "out")
+
+
+def test_force_replaces_a_file_by_a_folder_and_keeps_links(folder, run):
+    (folder / "real").write_text("a file")
+    (folder / "out").symlink_to("real")
+    assert run("convert", *TAKEN, "out", "--model", "nets:Twin", "--force")[0] == 0
+    assert (folder / "out").is_symlink()
+    assert (folder / "real" / "_CHECKPOINT_METADATA").exists()
+
+
+def test_force_never_deletes_another_folder(folder, run):
+    (folder / "project").mkdir()
+    (folder / "project" / "thesis.tex").write_text("years")
+    for out in ("project", "."):
+        code, _, err = run("convert", *TAKEN, out, "--model", "nets:Twin", "--force")
+        assert code == 1
+        assert f"OUT must not be a folder that --force would delete, but {out} is no Orbax checkpoint" in err
+    assert (folder / "project" / "thesis.tex").read_text() == "years"
+    code, _, err = run("convert", *TAKEN, "none/out", "--model", "nets:Twin")
+    assert (code, err) == (1, "jax-tconv: error: OUT must be in a folder that exists, and none does not\n")
+
+
+LONG = "multi_scale_feature_pyramid_aggregation.decoder_blocks"
+
+
+@pytest.fixture
+def long_names(folder):
+    """A checkpoint of 300 tensors with names of 60 characters and more, and a model for it."""
+    (folder / "long_nets.py").write_text(LONG_MODEL)
+    block = {"upsampling.weight": (2, 2, 2, 2), "upsampling.bias": (2,), "projection.weight": (2, 2)}
+    tensors = {f"{LONG}.{n}.{name}": torch.zeros(shape) for n in range(100) for name, shape in block.items()}
+    torch.save(tensors, "long.pth")
+    sys.modules.pop("long_nets", None)
+    return tensors
+
+
+LONG_MODEL = """
+from flax import nnx
+from jax_tconv.nnx import ConvTranspose
+
+
+class Block(nnx.Module):
+    def __init__(self, rngs):
+        self.upsampling = ConvTranspose(2, 2, (2, 2), rngs=rngs)
+        self.projection = nnx.Linear(2, 2, use_bias=False, rngs=rngs)
+
+
+class Group(nnx.Module):
+    def __init__(self, rngs):
+        self.decoder_blocks = nnx.List([Block(rngs) for _ in range(100)])
+
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.multi_scale_feature_pyramid_aggregation = Group(rngs)
+
+
+class Wider(Net):
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.multi_scale_feature_pyramid_aggregation.decoder_blocks[7].projection = nnx.Linear(3, 2, rngs=rngs)
+"""
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_what_is_fine_is_summed_up_within_the_terminals_width(long_names, run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    def shown(*arguments):
+        code, out, _ = run(*arguments)
+        # A name alone in its line is not broken, so that it can be copied.
+        lines = [line for line in out.split("\n") if len(line.split()) > 1 and not line.startswith(f"  {LONG}")]
+        assert max(map(len, lines)) <= width
+        return code, out
+
+    code, out = shown("inspect", "long.pth")
+    assert code == 0
+    assert "99 more" in " ".join(out.split())
+    assert len(out.split("\n")) < 30
+    assert "--all shows every layer with its tensors." in out
+    code, out = shown("inspect", "long.pth", "--all")
+    assert "--all" not in out
+    assert out.count("projection") == out.count("upsampling") == 100
+    document = json.loads(run("inspect", "long.pth", "--json")[1])
+    assert document["tensors"].keys() == long_names.keys()
+
+    code, out = shown("convert", "long.pth", "out", "--model", "long_nets:Net", "--dry-run")
+    assert (code, out) == (0, "300 tensors loaded\n--all shows every tensor\n")
+    code, out = shown("convert", "long.pth", "out", "--model", "long_nets:Net", "--dry-run", "--all")
+    assert len(out.split("\n")) > 300
+    assert out.count(" loaded ") == 300
+    code, out = shown("convert", "long.pth", "out", "--model", "long_nets:Wider", "--dry-run")
+    assert code == 1
+    assert out.startswith("299 tensors loaded\ntensors of the wrong shape (1):\n")
+    assert f"  {LONG}.7.projection.weight (2, 2), where the model needs (2, 3)\n" in out
+    assert f"missing from the state dict (1):\n  {LONG}.7.projection.bias\n" in out
+
+
+def test_rules_fit_the_terminal(run, monkeypatch):
+    for platform in ("cpu", "tpu"):
+        for width in (80, 120, 200):
+            monkeypatch.setenv("COLUMNS", str(width))
+            assert max(map(len, run("rules", "--platform", platform)[1].split("\n"))) <= width
 
 
 def test_convert_dry_run_writes_nothing(folder, run):
@@ -196,7 +348,7 @@ def test_verify(folder, run):
     assert (code, document["ok"], document["layers"][0]["difference"]) == (1, False, None)
     document = json.loads(run(*common, "--model", "nets:Twin", "--json")[1])
     assert document["ok"]
-    assert [layer["name"] for layer in document["layers"]] == ["up", "norm", ""]
+    assert [layer["name"] for layer in document["layers"]] == ["up", "norm"]
 
 
 @pytest.mark.parametrize(
@@ -259,6 +411,61 @@ def test_help_has_examples(run):
     for command in ("inspect", "convert", "verify", "explain", "bench"):
         assert f"  {command} " in out
         assert f"jax-tconv {command} " in " ".join(run(command, "--help")[1].split())
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+MINE = """
+import torch
+from flax import linen
+import jax_tconv.linen
+
+
+class Decoder(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return jax_tconv.linen.ConvTranspose(3, (2, 2), name="up")(x)
+
+
+class TorchDecoder(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = torch.nn.ConvTranspose2d(64, 3, 2)
+
+    def forward(self, x):
+        return self.up(x)
+
+
+Generator = Decoder
+"""
+
+
+def examples():
+    """The commands that the README and the commands' own help show."""
+    commands = re.findall(r"^jax-tconv .*?(?=  +#|$)", README, flags=re.M)
+    for command in main.app.registered_commands:
+        commands += re.findall(r"Example: (jax-tconv .*)", command.callback.__doc__)
+    return list(dict.fromkeys(commands))
+
+
+@pytest.mark.parametrize("command", examples())
+def test_examples_run(folder, run, monkeypatch, command):
+    (folder / "my_models.py").write_text(MINE)
+    (folder / "my_nets.py").write_text(MINE.replace("class Decoder", "class Other").replace("TorchDecoder", "Decoder"))
+    for module in ("my_models", "my_nets"):
+        sys.modules.pop(module, None)
+    arguments = shlex.split(command)[1:]
+    tensors = torch.nn.ModuleDict({"up": torch.nn.ConvTranspose2d(64, 3, 2)}).state_dict()
+    for name in ("generator.pth", "decoder.pth"):
+        torch.save({"state_dict": tensors} if "--entry" in arguments else tensors, name)
+    if arguments[0] == "convert" and "--input" not in arguments:
+        # The example is of an nnx model, which needs none.
+        arguments += ["--input", "1,64,16,16"]
+    if arguments[0] == "bench":
+        monkeypatch.setattr(contest, "QUICK", contest.Settings(rounds=1, seconds=0.0))
+        arguments += [*(["--quick"] if "--quick" not in arguments else []), "--methods", "None", "--peers", "lax"]
+        arguments += ["--mode", "forward"]
+    code, _, err = run(*arguments)
+    assert (code, err) == (0, "")
 
 
 def test_version(run):

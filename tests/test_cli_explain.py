@@ -96,7 +96,7 @@ def test_counts_by_brute_force(stride):
 
 
 def test_counts_multiply_over_the_axes():
-    document = explained("--input 5,6,4 --kernel 3,4,2 --stride 2,3,1 --padding 1,0,1 --dilation 1,2,1")
+    document = explained("--size 5,6,4 --kernel 3,4,2 --stride 2,3,1 --padding 1,0,1 --dilation 1,2,1")
     by_axis = {number: one["overlap"]["counts"] for one in document["axes"] for number in one["axes"]}
     arguments = {"stride": (2, 3, 1), "padding": ((1, 1), (0, 0), (1, 1)), "dilation": (1, 2, 1)}
     wanted = reference.conv_transpose(
@@ -139,7 +139,7 @@ def test_verdicts(numbers, words):
 
 
 def test_counts_as_data():
-    (one,) = explained("--input 3 --kernel 4 --stride 2 --padding 1")["axes"]
+    (one,) = explained("--size 3 --kernel 4 --stride 2 --padding 1")["axes"]
     assert one["overlap"] == one["overlap"] | {
         "counts": [1, 2, 2, 2, 2, 1],
         "pattern": [2, 2],
@@ -162,7 +162,7 @@ def test_the_terms_add_up(case):
     names = ("stride", "padding", "output_padding", "dilation")
     geometry = window(case.kernel, **{name: case.arguments[name] for name in names}).geometry(case.size)
     for number, axis in enumerate(geometry.axes):
-        terms = axes.terms(axis, case.output_padding[number])
+        terms = axes.terms(axis, geometry.padding_high[number])
         assert sum(term.value for term in terms) == axis.output_size
         # The numbers in words are those of the values.
         assert [eval(term.numbers) for term in terms] == [term.value for term in terms]
@@ -174,11 +174,11 @@ def test_the_terms_add_up(case):
     ("arguments", "size", "values"),
     [
         # DCGAN, CycleGAN, FSRCNN, and GTCRN's dilated layer.
-        ("--input 32 --kernel 4 --stride 2 --padding 1", [64, 64], [62, -2, 3, 0, 1]),
-        ("--input 64 --kernel 3 --stride 2 --padding 1 --output-padding 1", [128, 128], [126, -2, 2, 1, 1]),
-        ("--input 64 --kernel 3 --stride 2 --padding 1 --output-size 128", [128, 128], [126, -2, 2, 1, 1]),
-        ("--input 22050 --kernel 8 --stride 4 --dims 1", [88204], [88196, 0, 7, 0, 1]),
-        ("--input 260,33 --kernel 3 --padding 10,1 --dilation 5,1", [250, 33], [259, -20, 10, 0, 1]),
+        ("--size 32 --kernel 4 --stride 2 --padding 1", [64, 64], [62, -2, 3, 0, 1]),
+        ("--size 64 --kernel 3 --stride 2 --padding 1 --output-padding 1", [128, 128], [126, -2, 2, 1, 1]),
+        ("--size 64 --kernel 3 --stride 2 --padding 1 --output-size 128", [128, 128], [126, -2, 2, 1, 1]),
+        ("--size 22050 --kernel 8 --stride 4 --dims 1", [88204], [88196, 0, 7, 0, 1]),
+        ("--size 260,33 --kernel 3 --padding 10,1 --dilation 5,1", [250, 33], [259, -20, 10, 0, 1]),
     ],
 )
 def test_sizes_by_hand(arguments, size, values):
@@ -191,9 +191,9 @@ def test_sizes_by_hand(arguments, size, values):
 
 
 def test_axes_that_are_alike_are_told_once():
-    document = explained("--input 8,9,8 --kernel 4 --stride 2")
+    document = explained("--size 8,9,8 --kernel 4 --stride 2")
     assert [one["axes"] for one in document["axes"]] == [[0, 2], [1]]
-    shown = run("--input 8,9,8 --kernel 4 --stride 2").stdout
+    shown = run("--size 8,9,8 --kernel 4 --stride 2").stdout
     assert "Output size on axes 0, 2: 18" in shown
     assert "Output size on axis 1: 20" in shown
 
@@ -204,7 +204,7 @@ def test_axes_that_are_alike_are_told_once():
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 def test_methods(platform):
     # On a CPU a group's channels out decide: 256 of them would make the output with im2col.
-    arguments = "--input 16 --kernel 4 --stride 2 --padding 1 --channels-in 32 --channels-out 256 --groups 4 --batch 2"
+    arguments = "--size 16 --kernel 4 --stride 2 --padding 1 --channels-in 32 --channels-out 256 --groups 4 --batch 2"
     document = explained(arguments, "--platform", platform)
     shown = " ".join(run(arguments, "--platform", platform).stdout.split())
     for op in OPS:
@@ -223,7 +223,7 @@ def test_methods(platform):
 
 def test_the_wiring_by_hand():
     axis = one_axis(3, 3, 2, p=1, op=1)
-    assert terminal.wiring(axis, overlap.overlap(axis)).split("\n") == [
+    assert terminal.wiring(axis, overlap.overlap(axis), 80).split("\n") == [
         "output   0 1 2 3 4 5",
         "input 0  1 2",
         "input 1    0 1 2",
@@ -237,7 +237,7 @@ def test_the_shades_by_hand():
     even = overlap.overlap(one_axis(3, 4, 2, p=1))
     uneven = overlap.overlap(one_axis(3, 3, 2, p=1))
     assert (even.counts, uneven.counts) == ((1, 2, 2, 2, 2, 1), (1, 2, 1, 2, 1))
-    assert terminal.shading(even, uneven).split("\n") == [
+    assert terminal.shading(even, uneven, 80).split("\n") == [
         "output rows 0 to 5, columns 0 to 4:",
         "░░▓▓░░▓▓░░",
         "▓▓██▓▓██▓▓",
@@ -252,20 +252,22 @@ def test_the_shades_by_hand():
 @pytest.mark.parametrize(
     "arguments",
     [
-        "--input 1 --kernel 1",
-        "--input 2 --kernel 1 --stride 3 --padding 1",
-        "--input 1000,7 --kernel 17,120 --stride 2,1 --dilation 3,1",
-        "--input 22050 --kernel 16 --stride 8 --padding 4 --dims 1",
-        "--input 9 --kernel 5 --padding 20,2,2 --stride 6",
-        "--input 12 --kernel 3 --stride 1 --dilation 30",
+        "--size 1 --kernel 1",
+        "--size 2 --kernel 1 --stride 3 --padding 1",
+        "--size 1000,7 --kernel 17,120 --stride 2,1 --dilation 3,1",
+        "--size 22050 --kernel 16 --stride 8 --padding 4 --dims 1",
+        "--size 9 --kernel 5 --padding 20,2,2 --stride 6",
+        "--size 12 --kernel 3 --stride 1 --dilation 30",
     ],
 )
-def test_what_is_printed_fits_80_columns(arguments, tmp_path):
-    result = run(arguments)
-    assert result.exit_code == 0, result.exception
-    formula = next(line for line in result.stdout.split("\n") if line.strip() == FORMULA)
-    assert max(len(line) for line in result.stdout.split("\n") if line != formula) <= 80
-    assert len(result.stdout.split("\n")) < 160
+def test_what_is_printed_fits_the_terminal(arguments, tmp_path, monkeypatch):
+    for width in (60, 80, 120, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        result = run(arguments)
+        assert result.exit_code == 0, result.exception
+        assert max(map(len, result.stdout.split("\n"))) <= width
+        assert len(result.stdout.split("\n")) < 180
+        assert FORMULA in " ".join(result.stdout.split())
     pytest.importorskip("matplotlib")
     # Warnings are errors here: nothing collapses or falls outside of the picture.
     assert run(arguments, "--draw", tmp_path / "layer.png").exit_code == 0
@@ -275,7 +277,7 @@ def test_what_is_printed_fits_80_columns(arguments, tmp_path):
 def test_drawing_to_a_file(suffix, magic, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / f"layer.{suffix}"
-    result = run("--input 8 --kernel 3 --stride 2", "--draw", path, "--json")
+    result = run("--size 8 --kernel 3 --stride 2", "--draw", path, "--json")
     assert path.read_bytes().startswith(magic)
     assert json.loads(result.stdout)["output_size"] == [17, 17]
 
@@ -294,10 +296,68 @@ def test_the_figure_shows_the_counts():
 
 def test_without_matplotlib(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = run("--input 8 --kernel 3", "--draw", tmp_path / "layer.png")
+    result = run("--size 8 --kernel 3", "--draw", tmp_path / "layer.png")
     assert isinstance(result.exception, ImportError)
     assert "pip install matplotlib" in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_cropped_is_said(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run("--size 64,5 --kernel 4 --stride 2").stdout
+    assert "Shown are the first 16 of 130 output rows.\n" in shown
+    assert "output rows 0 to 11, columns 0 to 11, of 130 x 12:\n" in shown
+    shown = run("--size 3,5 --kernel 4 --stride 2").stdout
+    assert "Shown are the first" not in shown
+    assert "output rows 0 to 7, columns 0 to 11:\n" in shown
+    pytest.importorskip("matplotlib")
+    for size, cropped in ((64, True), (3, False)):
+        geometry = window((4, 4), stride=2).geometry((size, size))
+        whole = figure.figure(found := axes.explain_axes(geometry), axes.last_two(found))
+        titles = [panel.get_title() for panel in whole.axes]
+        assert any("the first 16 of 130 output rows" in title for title in titles) == cropped
+        assert any("a part of 130 x 130" in title for title in titles) == cropped
+
+
+@pytest.mark.parametrize("name", ["SAME", "VALID"])
+@pytest.mark.parametrize(("k", "s", "d"), [(3, 2, 1), (4, 2, 1), (2, 5, 1), (3, 2, 3), (3, 1, 1)])
+def test_named_paddings(name, k, s, d):
+    document = explained(f"--input 2,6,9,9 --kernel {k} --stride {s} --dilation {d} --padding {name.lower()}")
+    # Keras's definitions.
+    size = 9 * s + (max(d * (k - 1) + 1 - s, 0) if name == "VALID" else 0)
+    assert document["output_size"] == [size, size]
+    assert document["layer"]["padding"] == name
+    (one,) = document["axes"]
+    assert sum(term["value"] for term in one["terms"]) == size == len(one["overlap"]["counts"])
+    assert [eval(term["numbers"]) for term in one["terms"]] == [term["value"] for term in one["terms"]]
+    named = " + ".join(term["name"] for term in one["terms"]).replace("+ -", "-")
+    assert document["formula"] == f"out = {named}"
+
+
+def test_input_is_pytorchs_whole_shape():
+    layer = explained("--input 2,6,8,9 --kernel 4 --groups 2")["layer"]
+    assert (layer["batch"], layer["channels_in"], layer["size"], layer["kernel"]) == (2, 6, [8, 9], [4, 4])
+    layer = explained("--input 2,6,8 --kernel 4 --batch 2 --channels-in 6 --dims 1")["layer"]
+    assert (layer["batch"], layer["channels_in"], layer["size"], layer["kernel"]) == (2, 6, [8], [4])
+    layer = explained("--size 8 --kernel 4")["layer"]
+    assert (layer["batch"], layer["channels_in"], layer["size"]) == (1, 64, [8, 8])
+
+
+def test_a_drawing_replaces_another_only_by_force(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "layer.png"
+    path.write_text("mine")
+    result = run("--size 8 --kernel 4 --draw", path)
+    assert str(result.exception) == f"--draw must not exist yet, but {path} does; --force replaces it"
+    assert result.stdout == ""
+    assert path.read_text() == "mine"
+    with monkeypatch.context() as patch:
+        patch.setattr(figure, "figure", lambda *a: 1 / 0)
+        assert isinstance(run("--size 8 --kernel 4 --force --draw", path).exception, ZeroDivisionError)
+    assert path.read_text() == "mine"
+    assert run("--size 8 --kernel 4 --force --draw", path).exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # What can be wrong.
@@ -306,18 +366,38 @@ def test_without_matplotlib(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--input 8 --kernel x", "--kernel must be an int, or one int per axis as in 4,4; got 'x'"),
-        ("--input 8,8,8 --kernel 4,4", "--kernel must be an int or 3 ints, one per axis; got 4,4"),
-        ("--input 8,8 --kernel 4 --dims 3", "--input must be an int or 3 ints"),
-        ("--input 8 --kernel 4 --padding -1", "--padding must not be negative, got -1"),
-        ("--input 8 --kernel 4 --padding 9", "the output would be empty, of size (-7, -7)"),
-        ("--input 8 --kernel 4 --output-padding 1", "output_padding must be less than max(stride, dilation) = 1"),
-        ("--input 8 --kernel 4 --stride 2 --output-size 20", "reachable, axis by axis: 18 to 19, 18 to 19"),
-        ("--input 8 --kernel 4 --channels-out 6 --groups 4", "--groups must divide the 6 of --channels-out, got 4"),
-        ("--input 8 --kernel 4 --channels-in 6 --groups 4", "--groups must divide the 6 of --channels-in, got 4"),
-        ("--input 8 --kernel 4 --batch 0", "--batch must be at least 1, got 0"),
-        ("--input 8 --kernel 4 --platform abacus", "platform must be one of 'cpu', 'cuda', 'rocm', 'tpu'"),
-        ("--input 8 --kernel 4 --draw layer.gif", "--draw must name a file that ends in .png, .svg, .pdf"),
+        ("--size 8 --kernel x", "--kernel must be an int, or one int per axis as in 4,4; got 'x'"),
+        ("--size 8,8,8 --kernel 4,4", "--kernel must be an int or 3 ints, one per spatial axis; got 4,4"),
+        ("--size 8,8 --kernel 4 --dims 3", "--size must be an int or 3 ints"),
+        ("--size 8 --kernel 4 --padding -1", "--padding must be at least 0, got -1"),
+        ("--size 8 --kernel 4 --padding 9", "the output would be empty, of size (-7, -7)"),
+        ("--size 8 --kernel 4 --output-padding 1", "output_padding must be less than max(stride, dilation) = 1"),
+        ("--size 8 --kernel 4 --stride 2 --output-size 20", "reachable, axis by axis: 18 to 19, 18 to 19"),
+        ("--size 8 --kernel 4 --channels-out 6 --groups 4", "--groups must divide the 6 channels of the output, got 4"),
+        ("--size 8 --kernel 4 --channels-in 6 --groups 4", "--groups must divide the 6 channels of the input, got 4"),
+        (
+            "--input 1,4,8,8 --kernel 3,3,3",
+            "--kernel must be an int or 2 ints, one per spatial axis; got 3,3,3",
+        ),
+        ("--input 1,4,8 --kernel 3,3", "--kernel must be an int for the one spatial axis; got 3,3"),
+        ("--input 1,4,8,8 --kernel 3 --channels-in 3", "--channels-in 3 contradicts --input 1,4,8,8, which makes it 4"),
+        ("--input 1,4,8,8 --kernel 3 --batch 2", "--batch 2 contradicts --input 1,4,8,8, which makes it 1"),
+        ("--input 1,4,8,8 --kernel 3 --dims 3", "--dims 3 contradicts --input 1,4,8,8, which makes it 2"),
+        ("--input 1,6,8,8 --kernel 3 --groups 4", "--groups must divide the 6 channels of the input, got 4"),
+        ("--input 32 --kernel 3", "such as 1,64,32,32; got 32; spatial sizes alone are --size 32"),
+        ("--input 1,0,8,8 --kernel 3", "--input must be positive, got 1,0,8,8"),
+        ("--size 0 --kernel 3", "--size must be positive, got 0"),
+        ("--size 8 --kernel 3,0", "--kernel must be positive, got 3,0"),
+        ("--size 8 --kernel 3 --input 1,2,8,8", "give the input only once: its whole shape in PyTorch, as in --input"),
+        ("--kernel 3", "give the input too: its whole shape in PyTorch, as in --input 1,64,32,32, or its spatial"),
+        (
+            "--size 8 --kernel 3 --stride 2 --padding same --output-padding 1",
+            'output_padding must be 0 with padding="SAME"',
+        ),
+        ("--size 8 --kernel 3 --padding SAMEY", "int per axis as in 4,4, SAME or VALID; got SAMEY"),
+        ("--size 8 --kernel 4 --batch 0", "--batch must be at least 1, got 0"),
+        ("--size 8 --kernel 4 --platform abacus", "platform must be one of 'cpu', 'cuda', 'rocm', 'tpu'"),
+        ("--size 8 --kernel 4 --draw layer.gif", "--draw must name a file that ends in .png, .svg, .pdf"),
     ],
 )
 def test_errors(arguments, message):

@@ -1,6 +1,9 @@
 """The report: every tensor and every array, with what became of it, as a table, as data and as an error."""
 
 import json
+import subprocess
+import sys
+from collections import Counter
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +12,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax import nnx
+from rich.cells import cell_len
 
 from jax_tconv import interop
+from jax_tconv.interop._tables import terminal_width, text_table
 
 RNGS = nnx.Rngs(0)
 F32, BF16 = np.dtype("float32"), np.dtype(ml_dtypes.bfloat16)
@@ -78,13 +83,95 @@ def test_every_tensor_and_every_array_is_there():
 
 def test_as_a_table_and_as_data():
     report = interop.load_state_dict(Net(), STATE_DICT, dry_run=True)
-    lines = {line.split()[1]: line for line in str(report).splitlines()[2:]}
+    table, _, rest = report.table(all=True, width=1000).partition("7 tensors loaded")
+    lines = {line.split()[1]: line for line in table.splitlines()[2:]}
     folded = lines["module.conv.weight_g"]
     assert folded.startswith(" loaded       module.conv.weight_g + module.conv.weight_v   (4, 3, 3, 3)   float32")
     assert "conv.kernel   (3, 3, 3, 4)   float32   weight norm folded" in folded
     assert len(lines) == len(report.rows)
+    assert rest.endswith(report.faults())
     data = json.loads(json.dumps(report.as_dicts()))
     assert data[0]["source"] == ["module.conv.weight_g", "module.conv.weight_v"]
+
+
+def test_what_is_fine_is_summed_up_and_what_is_wrong_is_listed():
+    report = interop.load_state_dict(Net(), STATE_DICT, rename={"module.optimizer": None}, dry_run=True)
+    assert str(report).splitlines() == [
+        "7 tensors loaded",
+        "2 arrays not bit for bit as in the checkpoint: folded, summed, or cast",
+        "1 tensor dropped (renamed to None):",
+        "  module.optimizer",
+        "1 tensor dropped (Flax has no use for it):",
+        "  norm.num_batches_tracked",
+        *report.faults().splitlines(),
+        "report.table(all=True) shows every tensor",
+    ]
+    layers = nnx.List([nnx.BatchNorm(2, rngs=RNGS) for _ in range(500)])
+    model = nnx.Sequential(*layers)
+    report = interop.load_state_dict(model, interop.state_dict(model))
+    assert str(report).splitlines() == [
+        "2,000 tensors loaded",
+        "500 tensors dropped (Flax has no use for it):",
+        "  0.num_batches_tracked",
+        "  and 499 more",
+        "report.table(all=True) shows every tensor",
+    ]
+
+
+NAME = "multi_scale_feature_pyramid.decoder_blocks.7.upsampling_convolution.weight"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200, 400])
+def test_tables_fit_and_lose_nothing(width, monkeypatch):
+    headings = ("", ("tensor", "shape", "dtype"), ("array", "size"), "how")
+    rows = [
+        ("missing", NAME, "(4, 4, 4, 4)", "float32", NAME.replace("weight", "kernel"), "", "o i ... -> ... i o"),
+        ("loaded", "日本語" * 30, "", "", "a b", "(4,)", "x" * 90),
+    ]
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = text_table(headings, rows)
+    assert table == text_table(headings, rows, width)
+    lines = table.split("\n")
+    assert max(map(cell_len, lines)) <= width
+    assert not any(line != line.rstrip() for line in lines)
+    assert lines[0].strip()
+    # Every cell can be read down its column.
+    letters = Counter("".join(lines))
+    for cell in (cell for row in rows for cell in row):
+        assert not Counter(cell.replace(" ", "")) - letters
+    if width == 400:
+        assert len(lines) == 4
+    else:
+        assert "shape dtype" in " ".join(table.split()) or width == 40
+
+
+def test_a_table_of_short_names_is_one_line_for_each_row():
+    table = text_table(
+        ("", ("tensor", "shape"), "how"), [("loaded", "a.weight", "(3,)", ""), ("missing", "b", "", "")], 80
+    )
+    assert table.split("\n") == [
+        "           tensor     shape   how",
+        " ────────────────────────────────",
+        " loaded    a.weight   (3,)",
+        " missing   b",
+    ]
+
+
+def test_names_break_between_their_parts_and_cannot_steer_the_terminal():
+    lines = text_table(("name",), [("encoder.blocks.12.attention_weights.query.bias",), ("a\x1b[31m",)], 40).split("\n")
+    assert [line.strip() for line in lines[2:4]] == ["encoder.blocks.12.attention_weights.", "query.bias"]
+    assert lines[-1] == r" a\x1b[31m"
+
+
+def test_the_width_is_the_terminals(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "123")
+    assert terminal_width() == 123
+    monkeypatch.setenv("COLUMNS", "7")
+    assert terminal_width() == 40
+    monkeypatch.delenv("COLUMNS")
+    code = "from jax_tconv.interop._tables import terminal_width; print(terminal_width())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "80\n"
 
 
 def test_a_dry_run_changes_nothing_and_never_raises_for_what_does_not_fit():

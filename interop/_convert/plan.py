@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from .._layers.layouts import InexpressibleError, Parameter
 from .._layers.model import Layer, Slot
@@ -97,10 +97,12 @@ class Plan:
 
     def values(self) -> Iterator[tuple[Slot, NDArray[Any]]]:
         """Each array and its new value, made one at a time; a large conversion shows a progress bar on a terminal."""
-        fillings: Any = self.fillings
-        slots = [filling.slot for filling in self.fillings]
-        if sum(math.prod(slot.shape) * slot.dtype.itemsize for slot in slots) > LARGE:
-            console = Console(stderr=True)
-            fillings = track(fillings, "converting", console=console, transient=True, disable=not console.is_terminal)
-        for filling in fillings:
-            yield filling.slot, filling.value()
+        sizes = [math.prod(filling.slot.shape) * filling.slot.dtype.itemsize for filling in self.fillings]
+        console = Console(stderr=True)
+        hidden = sum(sizes) <= LARGE or not console.is_terminal
+        # In bytes, since one tensor can be most of a checkpoint.
+        with Progress(console=console, transient=True, disable=hidden) as progress:
+            task = progress.add_task("converting", total=sum(sizes))
+            for filling, size in zip(self.fillings, sizes, strict=True):
+                yield filling.slot, filling.value()
+                progress.advance(task, size)

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from .._tables import text_table
+from .._tables import several, text_table
 
 Shape = tuple[int, ...]
 
@@ -66,7 +66,9 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of every tensor of a state dict and every array of a model; `print` it for a table.
+    """What became of every tensor of a state dict and every array of a model.
+
+    `print` it: what is loaded is summed up, what is wrong is listed. `table(all=True)` has every tensor.
 
     Attributes:
       rows: one for each tensor and the array that it fills, in the model's order, then what is left over.
@@ -82,6 +84,11 @@ class Report:
       Report(loaded=1, missing=1)
       >>> report.ok, report.missing_keys
       (False, ['bias'])
+      >>> print(report)
+      1 tensor loaded
+      missing from the state dict (1):
+        bias
+      report.table(all=True) shows every tensor
     """
 
     rows: tuple[Row, ...]
@@ -126,9 +133,35 @@ class Report:
         counts = Counter(row.status for row in self.rows)
         return f"Report({', '.join(f'{status}={n}' for status, n in counts.items())})"
 
+    def table(self, *, all: bool = False, width: int | None = None) -> str:
+        """The report as text: what is loaded, summed up, and everything that is wrong.
+
+        Args:
+          all: whether to begin with a table that has a row for each tensor and the array it fills.
+          width: the table's columns at most, where longer names are broken into lines. None means the terminal's; where
+            there is none, as in a pipe, what COLUMNS says in the environment, or 80.
+        """
+        headings = ("", ("tensor", "shape", "dtype"), ("Flax array", "shape", "dtype"), "how")
+        parts = [text_table(headings, map(_cells, self.rows), width)] if all and self.rows else []
+        return "\n".join(part for part in (*parts, self._summary(), self.faults()) if part)
+
+    def _summary(self) -> str:
+        """What is in order, in a line for each status and reason."""
+        loaded = self.with_status("loaded")
+        lines = [f"{several(len({name for row in loaded for name in row.source}), 'tensor')} loaded"]
+        if changed := sum(not row.exact for row in loaded):
+            lines.append(f"{several(changed, 'array')} not bit for bit as in the checkpoint: folded, summed, or cast")
+        rest: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            if row.status in ("shared", "dropped"):
+                rest.setdefault((row.status, row.note if row.status == "dropped" else ""), []).append(row)
+        for (status, note), rows in rest.items():
+            lines += [f"{several(len(rows), 'tensor')} {status}{f' ({note})' if note else ''}:", f"  {rows[0].name}"]
+            lines += [f"  and {len(rows) - 1} more"] if len(rows) > 1 else []
+        return "\n".join(lines)
+
     def __str__(self) -> str:
-        headings = ("", "tensor", "shape", "dtype", "Flax array", "shape", "dtype", "how")
-        return text_table(headings, map(_cells, self.rows))
+        return f"{self.table()}\nreport.table(all=True) shows every tensor"
 
 
 class StateDictError(ValueError):

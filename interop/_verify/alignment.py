@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .axes import convention
 from .runs import Array, Call, Traced
 
 # Of more axes, only the order that the types give is tried.
@@ -21,11 +22,6 @@ SAME_INPUT = 0.05
 Order = tuple[int, ...]
 FEATURES_LAST = (torch.nn.Linear, torch.nn.LayerNorm, torch.nn.RMSNorm, torch.nn.Embedding, torch.nn.RNNCellBase)
 SEQUENCES = (torch.nn.RNNBase, torch.nn.MultiheadAttention)
-
-
-def convention(ndim: int) -> Order:
-    """The order that is taken where nothing shows another: the second axis moved last, of three axes or more."""
-    return (0, *range(2, ndim), 1) if ndim > 2 else tuple(range(ndim))
 
 
 def orders(module: Any, twin: Any, tensor: Traced) -> Iterator[Order]:

@@ -17,7 +17,7 @@ from flax import nnx
 
 from .._from_torch.forms import FEATURES_LAST, MAPS, Site
 from .._from_torch.twins import TWINS
-from .alignment import convention
+from .axes import convention
 from .padding import per_axis, rows
 from .runs import Layer, Run
 from .verification import ArgumentDifference

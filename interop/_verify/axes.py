@@ -85,6 +85,11 @@ def to_flax(axes: Axes) -> tuple[int, ...] | None:
     return tuple(dict.fromkeys([*([batch] if batch not in candidates else []), *others, *candidates]))
 
 
+def convention(ndim: int) -> tuple[int, ...]:
+    """The order that is taken where nothing shows another: the second axis moved last, of three axes or more."""
+    return (0, *range(2, ndim), 1) if ndim > 2 else tuple(range(ndim))
+
+
 def regroup(axes: Axes, shape: Shape) -> Axes:
     """The axes after a reshape: factors joined, or taken apart again; a factor that is cut has no known role."""
     left = list(itertools.chain(*axes))

@@ -11,8 +11,9 @@ import torch
 from flax import linen as nn
 from flax import nnx
 
-from .alignment import FEATURES_LAST, SAME_INPUT, align, convention, difference, result_order
+from .alignment import FEATURES_LAST, SAME_INPUT, align, difference, result_order
 from .arguments import flax_words, torch_words
+from .axes import convention
 from .pairing import Pair
 from .runs import Array, Call, Run, Traced
 from .verification import LayerDifference, NotCompared

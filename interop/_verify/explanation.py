@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .alignment import convention, difference
+from .alignment import difference
+from .axes import convention
 from .comparison import OUTPUT
 from .pairing import Pair
 from .runs import Array, Layer, Run, Traced

@@ -1,12 +1,12 @@
 """Which layer of the Flax model is which of the PyTorch one."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from .._convert.naming import Rename, new_names
 from .._convert.plan import Filling
-from .._layers.model import Path, Slot
+from .._layers.model import Path
 from .runs import Layer, Run
 
 
@@ -30,21 +30,21 @@ def pair_layers(
     theirs: Run,
     ours: Run,
     fillings: Iterable[Filling],
-    path: Callable[[Slot], Path],
     arrays: Mapping[Any, Any],
     rename: Rename,
+    collections: bool,
 ) -> list[Pair]:
     """The layers that both models called, in PyTorch's order.
 
     A layer with arrays belongs to the module whose tensors the conversion fills them with, any other to the module of
-    its name. `path` says where in the Flax model an array is, `arrays` what it holds.
+    its name. `arrays` are Flax's, by their places; `collections` says whether their paths begin with the names of collections.
     """
     by_name = {name: layer for layer in theirs.layers.values() for name in layer.names}
     found: dict[tuple[int, int], Pair] = {}
     for filling in fillings:
         (part, *_) = (part for source in filling.sources.values() for part in source.parts)
         name = _module_of(part, by_name)
-        twin = _holder(path(filling.slot), ours)
+        twin = _holder(tuple(filling.slot.path.split("."))[collections:], ours)
         if name is not None and twin is not None and by_name[name].leaf:
             key = (by_name[name].rank, twin.rank)
             before = found.get(key, Pair(name, by_name[name], twin))

@@ -130,9 +130,7 @@ def _run_nnx(
     layers, variables = find_layers(flax_model, options.hints)
     arrays = {place: variable.get_value() for place, variable in variables.items()}
     plan = make_plan(layers, state_dict, options, ordered=keeps_definition_order(flax_model))
-    return ours, pair_layers(
-        theirs, ours, plan.fillings, lambda slot: tuple(slot.path.split(".")), arrays, options.rename
-    )
+    return ours, pair_layers(theirs, ours, plan.fillings, arrays, options.rename, collections=False)
 
 
 def _run_linen(
@@ -142,5 +140,4 @@ def _run_linen(
     ours, called = run_linen(module, variables, given, kwargs, precision)
     arrays = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
     plan = make_plan(arrange(arrays, called, options.hints), state_dict, options)
-    place = lambda slot: tuple(slot.path.split("."))[1:]  # without the collection
-    return ours, pair_layers(theirs, ours, plan.fillings, place, arrays, options.rename)
+    return ours, pair_layers(theirs, ours, plan.fillings, arrays, options.rename, collections=True)

@@ -84,7 +84,7 @@ class NotCompared:
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What `verify` found; `print` it for a table.
+    """What `verify` found: `print` it for a table of what differs, and the verdict; `table(all=True)` has every layer.
 
     Attributes:
       layers: every layer that both models have and call, in the order in which torch's finish.
@@ -175,9 +175,26 @@ class Verification:
     def _place(self, output: LayerDifference) -> str:
         return "the output" if output.name == "(output)" else output.name
 
+    def table(self, *, all: bool = False, width: int | None = None) -> str:
+        """What differs as a table, and what was not compared.
+
+        Args:
+          all: whether what agrees is in it too.
+          width: the table's columns at most, where longer cells are broken into lines. None means the terminal's; where
+            there is none, as in a pipe, what COLUMNS says in the environment, or 80.
+        """
+        named = {one.layer for one in self.arguments}
+        rows = [one for one in (*self.layers, *self.outputs) if all or not one.ok or one.name in named]
+        headings = ("", "layer", ("PyTorch", "Flax"), "output", ("difference", "relative"))
+        parts = [text_table(headings, map(_cells, rows), width)] if rows else []
+        left = [one for one in self.not_compared if all or one.arrays]
+        if left:
+            parts.append(text_table(("not compared", "because"), [(one.name, one.reason) for one in left], width))
+        return "\n".join(parts)
+
     def __str__(self) -> str:
-        headings = ("", "layer", "PyTorch", "Flax", "output", "difference", "relative")
-        return f"{text_table(headings, map(_cells, (*self.layers, *self.outputs)))}\n{self.verdict}"
+        table = self.table()
+        return f"{table}\n{self.verdict}" if table else self.verdict
 
 
 def _cells(layer: LayerDifference) -> list[str]:

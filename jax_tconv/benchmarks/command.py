@@ -48,9 +48,9 @@ def contests(
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar that is gone when all is done."""
+    """A bar that is gone when all is done, and is only on a terminal."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def watched(console: Console) -> Console:

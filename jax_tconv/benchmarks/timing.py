@@ -20,13 +20,14 @@ SLOW_ROUNDS = 2
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call: the median over the rounds' medians, and their quartiles."""
+    """Seconds a call: the median over the rounds' medians, their quartiles, and the shortest call of all."""
 
     median: float
     low: float
     high: float
     rounds: int
     calls: int
+    minimum: float
 
     @property
     def spread(self) -> float:
@@ -36,7 +37,12 @@ class Timing:
     @property
     def milliseconds(self) -> str:
         """The median as text, with three digits."""
-        return f"{self.median * 1e3:{'.3g' if self.median < 1 else '.0f'}}"
+        return milliseconds(self.median)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time as text, with three digits."""
+    return f"{seconds * 1e3:{'.3g' if seconds < 1 else '.0f'}}"
 
 
 def interleave(
@@ -54,6 +60,7 @@ def interleave(
     """
     medians: dict[str, list[float]] = {name: [] for name in functions}
     calls = dict.fromkeys(functions, 0)
+    minima = dict.fromkeys(functions, float("inf"))
     names = deque(functions)
     for number in range(rounds):
         for name in names:
@@ -62,12 +69,13 @@ def interleave(
             taken = _visit(functions[name], seconds / rounds, clock)
             medians[name].append(statistics.median(taken))
             calls[name] += len(taken)
+            minima[name] = min(minima[name], *taken)
         names.rotate(-1)
         after_round()
     summaries = {}
     for name, values in medians.items():
         low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-        summaries[name] = Timing(median, low, high, len(values), calls[name])
+        summaries[name] = Timing(median, low, high, len(values), calls[name], minima[name])
     return summaries
 
 

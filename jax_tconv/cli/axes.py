@@ -8,6 +8,8 @@ from jax_tconv._call.geometry import Axis, Geometry
 from .overlap import Overlap, overlap, taps
 
 FORMULA = "out = (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1"
+# Where a padding has a name, which makes both ends' rows, and there is no output padding.
+NAMED_FORMULA = "out = (in - 1) * stride - low - high + dilation * (kernel - 1) + 1"
 # How much of the table of taps `as_data` has: enough to see the pattern.
 TABLED_OUTPUTS = 16
 
@@ -54,28 +56,46 @@ class Explained:
         }
 
 
-def explain_axes(geometry: Geometry) -> list[Explained]:
-    """The axes of a layer, those that are alike taken together, in order of their first ones."""
+def explain_axes(geometry: Geometry, named_padding: bool = False) -> list[Explained]:
+    """The axes of a layer, those that are alike taken together, in order of their first ones.
+
+    `named_padding` says whether the padding is "SAME" or "VALID", so that its two ends are told apart.
+    """
     alike: dict[Axis, list[int]] = {}
     for number, axis in enumerate(geometry.axes):
         alike.setdefault(axis, []).append(number)
-    # The two paddings differ by the output padding, even if an output size was given instead.
-    extra = [low - high for low, high in zip(geometry.padding_low, geometry.padding_high, strict=True)]
     return [
-        Explained(tuple(numbers), geometry.ndim, axis, terms(axis, extra[numbers[0]]), overlap(axis))
+        Explained(
+            tuple(numbers),
+            geometry.ndim,
+            axis,
+            terms(axis, geometry.padding_high[numbers[0]], named_padding),
+            overlap(axis),
+        )
         for axis, numbers in alike.items()
     ]
 
 
-def terms(axis: Axis, output_padding: int) -> list[Term]:
+def terms(axis: Axis, padding_high: int, named_padding: bool = False) -> list[Term]:
     """What adds up to `axis.output_size`."""
-    n, k, s, d, p = axis.input_size, axis.kernel_size, axis.stride, axis.dilation, axis.padding_low
+    n, k, s, d, low = axis.input_size, axis.kernel_size, axis.stride, axis.dilation, axis.padding_low
+    # The two paddings differ by the output padding, even if an output size was given instead.
+    extra = low - padding_high
+    inputs = Term("(in - 1) * stride", f"({n} - 1) * {s}", (n - 1) * s, "from the first input row to the last")
+    taps = Term("dilation * (kernel - 1)", f"{d} * ({k} - 1)", d * (k - 1), "from the kernel's first tap to its last")
+    first = Term("1", "1", 1, "the first row itself")
+    if named_padding:
+        end = "at the end" if padding_high >= 0 else "at the end, where a negative number adds rows"
+        high = f"({padding_high})" if padding_high < 0 else f"{padding_high}"
+        cut = [Term("- low", f"- {low}", -low, "rows cut off at the start")]
+        cut += [Term("- high", f"- {high}", -padding_high, f"rows cut off {end}")]
+        return [inputs, *cut, taps, first]
     return [
-        Term("(in - 1) * stride", f"({n} - 1) * {s}", (n - 1) * s, "from the first input row to the last"),
-        Term("- 2 * padding", f"- 2 * {p}", -2 * p, "rows cut off, as many at both ends"),
-        Term("dilation * (kernel - 1)", f"{d} * ({k} - 1)", d * (k - 1), "from the kernel's first tap to its last"),
-        Term("output_padding", f"{output_padding}", output_padding, "rows added, at the end only"),
-        Term("1", "1", 1, "the first row itself"),
+        inputs,
+        Term("- 2 * padding", f"- 2 * {low}", -2 * low, "rows cut off, as many at both ends"),
+        taps,
+        Term("output_padding", f"{extra}", extra, "rows added, at the end only"),
+        first,
     ]
 
 

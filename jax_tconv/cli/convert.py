@@ -1,6 +1,5 @@
 """`jax-tconv convert`: a checkpoint into a Flax model's variables, in a file."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,8 @@ from typer import Argument, Option
 from jax_tconv import interop
 
 from . import options
-from .loading import call_factory, conversion, shapes
-from .output import show_json
+from .loading import call_factory, conversion, flax_shapes
+from .output import check_free, replacing, show_json
 
 
 def convert(
@@ -30,7 +29,8 @@ def convert(
     match: options.Match = "name",
     downcast: options.Downcast = False,
     dry_run: Annotated[bool, Option("--dry-run", help="Only show what would be done.")] = False,
-    force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False,
+    force: options.Force = False,
+    everything: options.All = False,
     as_json: options.Json = False,
 ) -> None:
     """Convert a PyTorch checkpoint into the variables of a Flax model, and show what became of every tensor.
@@ -39,25 +39,27 @@ def convert(
     folder, as arrays by their paths if it ends in .safetensors. Without --model the tensors are kept as they are, in
     another kind of file: .safetensors, .pt, .pth or .bin.
 
-    A linen module needs the shapes of its inputs, channels last: --input 1,64,64,3.
+    A linen module needs the shapes of its inputs, as PyTorch has them: --input 1,3,64,64.
 
     Example: jax-tconv convert decoder.pth decoder --model my_models:Decoder --rename generator.=
     """
     state_dict = interop.read(file, entry=entry)
-    if not dry_run and not force and os.path.lexists(out):
-        raise ValueError(f"OUT must not exist yet, but {out} does; --force replaces a file")
+    if not dry_run:
+        check_free("OUT", out, force)
     target = None if dry_run else out
     document: dict[str, Any] = {"out": None if target is None else str(target)}
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)
-        variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
+        variables, report = filled(call_factory("--model", model), state_dict, flax_shapes(inputs), arguments, dry_run)
         if target is not None and target.suffix:
             flat = traverse_util.flatten_dict(variables)
             interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
         elif target is not None:
-            interop.write_orbax(target, variables)
+            with replacing(target) as folder:
+                interop.write_orbax(folder, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
-        lines = [str(report), repr(report), report.faults(), f"wrote {target}" if target else ""]
+        hint = "" if everything else "--all shows every tensor"
+        lines = [report.table(all=everything), hint, f"wrote {target}" if target else ""]
     elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
         raise ValueError("--model must say what the tensors are for: package.module:factory")
     else:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .axes import Explained
+from .output import check_free, replacing
 from .overlap import Overlap, taps
 from .terminal import view
 
@@ -17,10 +18,11 @@ DRAWN_OUTPUTS, DRAWN_PIXELS = 16, 32
 EVEN, UNEVEN = "#2a6f97", "#e07a3f"
 
 
-def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> None:
-    """Draws into a file; ValueError for any other kind of file, ImportError if matplotlib is missing."""
+def check(path: Path, force: bool) -> None:
+    """ValueError for a path that cannot be drawn to, ImportError if matplotlib is missing."""
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"--draw must name a file that ends in {', '.join(SUFFIXES)}; got {path}")
+    check_free("--draw", path, force)
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
@@ -28,7 +30,12 @@ def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overl
             "--draw needs matplotlib: pip install matplotlib, or pip install 'jax_tconv[bench]'; "
             "without --draw the drawing is in the terminal"
         ) from error
-    figure(explained, pair).savefig(path, dpi=150)
+
+
+def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> None:
+    """Draws into a file, which is replaced when the drawing is whole."""
+    with replacing(path) as whole:
+        figure(explained, pair).savefig(whole, dpi=150)
 
 
 def figure(explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> Any:
@@ -76,8 +83,11 @@ def _wiring(whole: Any, panel: Any, one: Explained) -> None:
     panel.set_yticks([0, 1], ["output row", "input row"])
     panel.set_xticks([])
     panel.set_frame_on(False)
+    drawn = grid.shape[1]
+    cropped = "" if drawn == axis.output_size else f"; the first {drawn} of {axis.output_size:,} output rows"
     numbers = f"kernel {axis.kernel_size}, stride {axis.stride}, padding {axis.padding_low}, dilation {axis.dilation}"
-    panel.set_title(f"{numbers}{one.place}: {'even' if one.overlap.even else 'uneven'}", fontsize=10, pad=16)
+    words = f"{numbers}{one.place}: {'even' if one.overlap.even else 'uneven'}{cropped}"
+    panel.set_title(words, fontsize=10, pad=16)
     norm = BoundaryNorm(np.arange(axis.kernel_size + 1) - 0.5, axis.kernel_size)
     scale = whole.colorbar(ScalarMappable(norm, ListedColormap(colours)), ax=panel, label="tap", aspect=12)
     scale.set_ticks(range(0, axis.kernel_size, math.ceil(axis.kernel_size / 8)))
@@ -103,7 +113,9 @@ def _pixels(whole: Any, panel: Any, rows: Overlap, columns: Overlap) -> None:
     # The pattern's counts may be close together and far from the border's: the colours go once more as far below them.
     low = max(0, 2 * int(pattern.min()) - high) if pattern.min() < high else 0
     image = panel.imshow(counts, cmap="viridis", vmin=low, vmax=high, extent=extent, interpolation="nearest")
-    panel.set_title("input pixels that meet in an output pixel, on the last two axes", fontsize=10)
+    sizes = len(rows.counts), len(columns.counts)
+    cropped = "" if counts.shape == sizes else f"; a part of {sizes[0]:,} x {sizes[1]:,}"
+    panel.set_title(f"input pixels that meet in an output pixel, on the last two axes{cropped}", fontsize=10)
     scale = whole.colorbar(image, ax=panel, extend="min" if low else "neither")
     for numbered in (panel.xaxis, panel.yaxis, scale.ax.yaxis):
         numbered.get_major_locator().set_params(integer=True)

@@ -8,15 +8,19 @@ from rich.filesize import decimal
 
 from jax_tconv import interop
 from jax_tconv.interop._convert.parametrizations import fold
-from jax_tconv.interop._tables import text_table
+from jax_tconv.interop._tables import several, text_table
 
 from . import options
-from .guess import guess_layers
-from .output import show_json
+from .guess import Guess, guess_layers
+from .output import say, show_json
 
 
-def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
+def inspect(
+    file: options.File, entry: options.Entry = None, everything: options.All = False, as_json: options.Json = False
+) -> None:
     """Show the tensors of a checkpoint, the layers they probably belong to, and why. Nothing in the file is run.
+
+    Layers of one kind are summed up in a row.
 
     Example: jax-tconv inspect generator.pth --entry state_dict
     """
@@ -32,14 +36,33 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
         return
     values = sum(math.prod(tensor.shape) for tensor in tensors.values())
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
-    print(f"{file}: {len(tensors)} tensors ({kinds}), {values:,} values, {decimal(nbytes)}")
-    rows = []
-    for layer in layers:
-        shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in layer.tensors.items())
-        kind = f"{layer.kind} with {layer.parametrization}" if layer.parametrization else layer.kind
-        rows.append((layer.name or "(the model itself)", shapes, kind, layer.evidence))
-    print(text_table(("layer", "tensors", "probably", "because"), rows))
+    say(f"{file}: {several(len(tensors), 'tensor')} ({kinds}), {values:,} values, {decimal(nbytes)}")
+    groups = [[layer] for layer in layers] if everything else _alike(layers)
+    print(text_table(("layer", "tensors", "probably", "because"), map(_cells, groups)))
     for name, hint in hints.items():
-        print(f"{name}: {hint}")
+        say(f"{name}: {hint}")
     if any(" or " in layer.kind for layer in layers):
-        print("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+        say("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+    if len(groups) < len(layers):
+        say("--all shows every layer with its tensors.")
+
+
+def _alike(layers: list[Guess]) -> list[list[Guess]]:
+    """The layers of one kind together, kinds in the order of their first layers."""
+    groups: dict[tuple[str, str], list[Guess]] = {}
+    for layer in layers:
+        groups.setdefault((layer.kind, layer.parametrization), []).append(layer)
+    return list(groups.values())
+
+
+def _cells(group: list[Guess]) -> list[str]:
+    """One row of the table, for one layer or for several."""
+    first, *others = group
+    name = first.name or "(the model itself)"
+    shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in first.tensors.items())
+    return [
+        f"{name} and {len(others)} more" if others else name,
+        shapes if all(layer.tensors == first.tensors for layer in others) else "of several sizes",
+        f"{first.kind} with {first.parametrization}" if first.parametrization else first.kind,
+        first.evidence if all(layer.evidence == first.evidence for layer in others) else "",
+    ]

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jax_tconv.interop._verify.axes import convention
+
 from .layer_options import ints
 
 
@@ -71,7 +73,7 @@ def pairs(texts: list[str], form: str) -> dict[str, str]:
 
 
 def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
-    """`1,64,64,3` or `2,7:int32` as shapes with dtypes."""
+    """`1,3,64,64` or `2,7:int32` as shapes with dtypes."""
     result = []
     for text in inputs:
         shape, _, dtype = text.partition(":")
@@ -81,6 +83,12 @@ def shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
             raise ValueError(f"--input must end in a dtype such as :int32, got {text!r}") from None
         result.append(jax.ShapeDtypeStruct(ints("--input", shape), kind))
     return result
+
+
+def flax_shapes(inputs: Sequence[str]) -> list[jax.ShapeDtypeStruct]:
+    """The same, given as PyTorch has them, with the channels where Flax has them by convention; indices as they are."""
+    moved = ((x, convention(len(x.shape)) if x.dtype.kind in "fc" else range(len(x.shape))) for x in shapes(inputs))
+    return [jax.ShapeDtypeStruct([x.shape[axis] for axis in order], x.dtype) for x, order in moved]
 
 
 def random_arrays(inputs: Sequence[jax.ShapeDtypeStruct]) -> list[Any]:

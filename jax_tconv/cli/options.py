@@ -15,7 +15,8 @@ Drops = Annotated[
     list[str], Option("--drop", metavar="PREFIX", help="Drop tensors whose names begin with this; repeatable.")
 ]
 Inputs = Annotated[
-    list[str], Option("--input", metavar="SHAPE[:DTYPE]", help="An input's shape, such as 1,64,64,3; repeatable.")
+    list[str],
+    Option("--input", metavar="SHAPE[:DTYPE]", help="An input's whole shape in PyTorch: 1,3,64,64; repeatable."),
 ]
 Flattens = Annotated[
     list[str], Option("--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened.")
@@ -25,4 +26,6 @@ Layouts = Annotated[
 ]
 Match = Annotated[str, Option(help="name, or order: pair what no name matches by type, shape and order.")]
 Downcast = Annotated[bool, Option("--downcast", help="Round values that the model's dtypes cannot hold.")]
+All = Annotated[bool, Option("--all", help="Show every row, also of what is only summed up otherwise.")]
+Force = Annotated[bool, Option("--force", help="Replace what is there: a file or an Orbax checkpoint.")]
 Json = Annotated[bool, Option("--json", help="One JSON document instead of text.")]

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from typer import Option
 
 from jax_tconv._selection.rules import Rules, cells
 from jax_tconv._selection.select import TABLES
+from jax_tconv.interop._tables import text_table
+
+from .output import heading
 
 HEADINGS = ("when", "method", "because", "measured")
 
@@ -26,13 +26,9 @@ def rules(
         return
     if platform not in TABLES:
         raise ValueError(f"--platform must be one of {', '.join(TABLES)}; got {platform!r}")
-    console = Console(markup=False, highlight=False)
     for op, rows in TABLES[platform].items():
-        title = f"{op} on {platform}"
-        table = Table(*HEADINGS, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for rule in rows:
-            table.add_row(*cells(rule))
-        console.print(table)
+        heading(f"{op} on {platform}")
+        print(text_table(HEADINGS, map(cells, rows)))
 
 
 def document() -> str:

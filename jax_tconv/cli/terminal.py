@@ -8,22 +8,24 @@ from jax_tconv._call.geometry import Axis
 
 from .overlap import Overlap, taps
 
-WIDTH = 80
-# What is drawn of an image: enough to see the border and the pattern beyond it.
+# What is drawn of an axis and of an image: enough to see the border and the pattern beyond it.
 MAX_INPUTS, MAX_ROWS, MAX_COLUMNS, BORDER = 8, 12, 32, 4
 BARS = "▁▂▃▄▅▆▇█"
 # No inputs, fewer than anywhere in the pattern, and three shades for the pattern's own counts.
 HOLE, EDGE, SHADES = " ", "░", "▒▓█"
 
 
-def wiring(axis: Axis, found: Overlap) -> str:
-    """A table of input rows and output rows, with the tap that joins them, and the counts as bars."""
-    cell = max(len(str(axis.kernel_size - 1)), len(str(min(axis.output_size, WIDTH)))) + 1
+def wiring(axis: Axis, found: Overlap, width: int) -> str:
+    """A table of input rows and output rows, with the tap that joins them, and the counts as bars.
+
+    It is no wider than `width`, and says which rows it leaves out.
+    """
+    # As many output rows as a few input rows reach, but enough to see something if padding cuts these off.
+    most = min(axis.output_size, max(MAX_INPUTS * axis.stride - axis.padding_low, MAX_INPUTS))
+    cell = max(len(str(axis.kernel_size - 1)), len(str(min(most, width)))) + 1
     last_input = len(str(axis.input_size - 1))
     label = len("output") + 1 + last_input
-    fitting = (WIDTH - label) // cell
-    # As many output rows as a few input rows reach, but enough to see something if padding cuts these off.
-    n_outputs = min(axis.output_size, fitting, max(MAX_INPUTS * axis.stride - axis.padding_low, MAX_INPUTS))
+    n_outputs = min(most, (width - label) // cell)
     grid = taps(axis, n_outputs)
     reaching = [number for number, row in enumerate(grid) if (row >= 0).any()]
     lines = [_line("output", range(n_outputs), label, cell)]
@@ -35,6 +37,8 @@ def wiring(axis: Axis, found: Overlap) -> str:
     largest = max(max(counts), 1)
     bars = ["" if count == 0 else BARS[(count * len(BARS) - 1) // largest] * (cell - 1) for count in counts]
     lines += [_line("inputs", counts, label, cell), _line("", bars, label, cell)]
+    if n_outputs < axis.output_size:
+        lines.append(f"Shown are the first {n_outputs} of {axis.output_size:,} output rows.")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -42,13 +46,13 @@ def _line(name: str, cells: Iterable[int | str], label: int, cell: int) -> str:
     return f"{name:<{label}}" + "".join(f"{value:>{cell}}" for value in cells)
 
 
-def shading(rows: Overlap, columns: Overlap) -> str:
-    """The products of two axes' counts at the start of the image, as shades, with a legend."""
-    parts = [view(axis, most) for axis, most in ((rows, MAX_ROWS), (columns, MAX_COLUMNS))]
+def shading(rows: Overlap, columns: Overlap, width: int) -> str:
+    """The products of two axes' counts at the start of the image, as shades, with a legend, and what is left out."""
+    # Two characters each, since a character is about twice as tall as it is wide.
+    parts = [view(axis, most) for axis, most in ((rows, MAX_ROWS), (columns, min(MAX_COLUMNS, width // 2)))]
     counts = np.outer(*(np.array(axis.counts)[part] for axis, part in zip((rows, columns), parts, strict=True)))
     levels = np.unique(np.outer(rows.pattern, columns.pattern))
     levels = levels[levels > 0]
-    # Twice, since a character is about twice as tall as it is wide.
     picture = ["".join(_shade(count, levels) * 2 for count in row) for row in counts.tolist()]
     down, across = (f"{part.start} to {part.stop - 1}" for part in parts)
     shades: dict[str, list[int]] = {}
@@ -58,7 +62,10 @@ def shading(rows: Overlap, columns: Overlap) -> str:
         f"{'(blank)' if shade == HOLE else shade * 2} {found[0]}" + (f" to {found[-1]}" if len(found) > 1 else "")
         for shade, found in shades.items()
     )
-    return "\n".join([f"output rows {down}, columns {across}:", *picture, f"input pixels: {legend}"])
+    sizes = len(rows.counts), len(columns.counts)
+    cropped = any(part.stop - part.start < size for part, size in zip(parts, sizes, strict=True))
+    of = f", of {sizes[0]:,} x {sizes[1]:,}" if cropped else ""
+    return "\n".join([f"output rows {down}, columns {across}{of}:", *picture, f"input pixels: {legend}"])
 
 
 def view(axis: Overlap, most: int) -> slice:

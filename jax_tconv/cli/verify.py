@@ -37,6 +37,7 @@ def verify(
     ] = [],  # noqa: B006
     skip: Annotated[list[str], Option(metavar="LAYER", help="A layer not to compare, or a pattern; repeatable.")] = [],  # noqa: B006
     tolerance: Annotated[float, Option(help="The largest relative difference that counts as equal.")] = 1e-4,
+    everything: options.All = False,
     precision: Annotated[str, Option(help="Of products, as jax.default_matmul_precision takes it.")] = "highest",
     as_json: options.Json = False,
 ) -> None:
@@ -77,6 +78,6 @@ def verify(
     if as_json:
         show_json({"ok": found.ok, "verdict": found.verdict, **dataclasses.asdict(found)})
     else:
-        print(found)
+        print("\n".join(filter(None, (found.table(all=everything), found.verdict))))
     if not found.ok:
         raise typer.Exit(1)
