@@ -37,7 +37,7 @@ def pair_layers(
     """The layers that both models called, in PyTorch's order.
 
     A layer with arrays belongs to the module whose tensors the conversion fills them with, any other to the module of
-    its name. `arrays` are Flax's, by their places; `collections` says whether their paths begin with the names of collections.
+    its name. `arrays` are Flax's, by their places; `collections` says whether their paths begin with a collection.
     """
     by_name = {name: layer for layer in theirs.layers.values() for name in layer.names}
     found: dict[tuple[int, int], Pair] = {}
