@@ -119,7 +119,7 @@ def nnx_blocks_of_a_sequential_swapped(wrong: bool) -> Pair:
     return pair
 
 
-@planted(FAULTS, "net.3", "net.4", first=("net.4",))
+@planted(FAULTS, "net.3", "net.4")
 def linen_sequential_index_shifted(wrong: bool) -> Pair:
     """The Tanh at `net.3` was lost, and `net.4` loaded under the number that it then has."""
     linear = torch.nn.Linear
