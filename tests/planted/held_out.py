@@ -164,7 +164,7 @@ def linen_layer_norm_axis(wrong: bool) -> Pair:
     return linen_pair(original, twin, x, options=sequences(x), as_flax=as_it_is)
 
 
-@planted(FAULTS, "head", says=(r"flatten=\{['\"]head['\"]: \(5, 4\)\}",))
+@planted(FAULTS, "head", says=("flatten", "head", r"5, ?4"))
 def linen_flatten_order(wrong: bool) -> Pair:
     original = TorchNet(
         lambda net, x: net.out(torch.relu(net.head(net.stem(x).flatten(1)))),

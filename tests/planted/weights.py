@@ -78,7 +78,7 @@ def _classifier() -> tuple[torch.nn.Module, Callable[[nnx.Rngs], nnx.Module]]:
     return original, twin
 
 
-@planted(FAULTS, "aux.1", "aux.layers.1", says=(r"flatten=\{['\"]aux\.(layers\.)?1['\"]: \(2, 3, 4\)\}",))
+@planted(FAULTS, "aux.1", "aux.layers.1", says=("flatten", r"aux\.(layers\.)?1", r"2, ?3, ?4"))
 def nnx_flatten_order(wrong: bool) -> Pair:
     """Loaded without `flatten=`: the verdict has to say what to pass."""
     original, twin = _classifier()

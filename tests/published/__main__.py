@@ -14,14 +14,24 @@ NETWORKS = (UNET, BASIC_UNET, ATTENTION_UNET, VNET)
 DOCS = Path(__file__).parents[2] / "docs" / "networks.md"
 TEXT = f"""# Published networks, there and back
 
-What `make test-networks` found: networks of [MONAI](https://monai.io) with transposed layers, with random values in
-every tensor, converted to twins that are written by hand ([tests/published](../tests/published)). The difference is the
-largest of any output, as a part of MONAI's largest, and may be {LIMIT:.0e} at most. "Verified" is `interop.verify` at
-that tolerance, and how many layers it compared; "exact back" is whether `state_dict(like=...)` gave every tensor back
-in its order, bit for bit, counters included.
+What `make test-networks` found: networks of MONAI with transposed layers, with random values in every tensor, converted
+to twins that are written by hand ([tests/published](../tests/published)). The difference is the largest of any output,
+as a part of MONAI's largest, and may be {LIMIT:.0e} at most. "Verified" is `interop.verify` at that tolerance, and how
+many layers it compared. "Exact back" is whether `state_dict` gave every tensor back bit for bit, and with `like=` in
+its order too.
 
 """
-HEADINGS = ("network", "version", "twin", "input", "parameters", "tensors", "difference", "verified", "exact back")
+HEADINGS = (
+    "network",
+    "version",
+    "twin",
+    "input",
+    "parameters",
+    "tensors",
+    "largest relative difference",
+    "verified",
+    "exact back",
+)
 
 
 def row(result: Result) -> tuple[str, ...]:
@@ -41,6 +51,7 @@ def row(result: Result) -> tuple[str, ...]:
 
 
 def kind(network: Published) -> str:
+    """Which Flax the twin is written in."""
     return "nnx" if network.make_nnx is not None else "linen"
 
 
