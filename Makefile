@@ -9,13 +9,17 @@ STAMP := $(VENV)/.installed
 ACCELERATORS := build/accelerators
 JAX := 'jax==0.10.2' 'flax==0.12.8'
 
-.PHONY: demo test test-slow test-accelerators bench lint clean help
+# MONAI alone, beside what .venv has: its own requirements would bring another torch.
+NETWORKS := build/networks
+
+.PHONY: demo test test-slow test-accelerators test-networks bench lint clean help
 
 help:
 	@echo "make demo   convert and run two PyTorch checkpoints in Flax"
 	@echo "make test   run the tests"
 	@echo "make test-slow  a gigabyte through every kind of file, 10,000 mutated files, every mesh (a quarter of an hour)"
 	@echo "make test-accelerators  compile every layer for GPUs and TPUs that are not there (about an hour)"
+	@echo "make test-networks  convert networks of MONAI there and back, and write docs/networks.md (a few minutes)"
 	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
@@ -51,6 +55,14 @@ test-accelerators: $(STAMP) $(ACCELERATORS)/.installed
 	$(ACCELERATORS)/tpu/bin/python -m tests.accelerators.meshes tpu || failed=1; \
 	$(BIN)/python -m tests.accelerators check || failed=1; \
 	exit $$failed
+
+$(NETWORKS)/.installed: $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(NETWORKS) 'monai==1.6.1'
+	@touch $@
+
+# Writes the table, and fails, with what verify said, where a network is not converted.
+test-networks: $(NETWORKS)/.installed
+	PYTHONPATH=$(NETWORKS) $(BIN)/python -m tests.published
 
 bench: $(STAMP)
 	$(BIN)/python -m jax_tconv.benchmarks run
