@@ -16,7 +16,9 @@ from .output import show_json
 
 
 def inspect(file: options.File, entry: options.Entry = None, as_json: options.Json = False) -> None:
-    """Show the tensors of a checkpoint, the layers they probably belong to, and why. Nothing in the file is run.
+    """Show the tensors of a checkpoint, the layers they belong to, and why. Nothing in the file is run.
+
+    What names and shapes do not prove is "not certain", with all layers of torch.nn that fit.
 
     Example: jax-tconv inspect generator.pth --entry state_dict
     """
@@ -38,8 +40,8 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in layer.tensors.items())
         kind = f"{layer.kind} with {layer.parametrization}" if layer.parametrization else layer.kind
         rows.append((layer.name or "(the model itself)", shapes, kind, layer.evidence))
-    print(text_table(("layer", "tensors", "probably", "because"), rows))
+    print(text_table(("layer", "tensors", "is", "because"), rows))
     for name, hint in hints.items():
         print(f"{name}: {hint}")
-    if any(" or " in layer.kind for layer in layers):
-        print("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+    if any(len(layer.kinds) > 1 for layer in layers):
+        print("Where several kinds fit, only the model can say which it is: conversion goes by the model's layers.")
