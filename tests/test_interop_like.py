@@ -413,6 +413,18 @@ def test_nothing_is_shared_with_the_original():
     assert layer.weight.abs().min() > 0
 
 
+def test_the_original_may_be_a_file_or_lie_otherwise_in_memory(tmp_path):
+    torch.manual_seed(0)
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv2d(64, 64, 3))
+    original = layer.state_dict()
+    model = nnx.Conv(64, 64, (3, 3), rngs=RNGS)
+    interop.load_state_dict(model, original)
+    torch.save(original, tmp_path / "net.pth")
+    last = {name: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for name, t in original.items()}
+    for other in (last, interop.read(tmp_path / "net.pth"), {name: jnp.asarray(t) for name, t in original.items()}):
+        same(interop.state_dict(model, like=other), original)
+
+
 def test_what_does_not_fit_is_one_error():
     model, original = two(), two_tensors()
     interop.load_state_dict(model, original)
