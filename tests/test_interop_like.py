@@ -10,6 +10,7 @@ from flax import nnx
 
 import jax_tconv.nnx
 from jax_tconv import interop
+from jax_tconv.interop._convert.norms import spectral_norm, weight_norm
 
 torch = pytest.importorskip("torch")
 
@@ -193,6 +194,30 @@ def test_norms(name, norm, change):
     np.testing.assert_allclose(found, weight, rtol=1e-6, atol=0)
     kept = [key for key in original if key.endswith("_u") and change != "all new"]
     assert all(tensors[key].tobytes() == original[key].numpy().tobytes() for key in kept)
+
+
+def test_a_spectral_norm_keeps_both_vectors_if_they_still_measure_the_weight():
+    torch.manual_seed(0)
+    layer = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(3, 3)).eval()
+    original = {key: value.clone() for key, value in layer.state_dict().items()}
+    model = nnx.Linear(3, 3, rngs=RNGS)
+    interop.load_state_dict(model, original)
+    base, u = "parametrizations.weight.", original["parametrizations.weight.0._u"].numpy()
+    step = np.random.default_rng(0).normal(0, 0.1, (3, 3))
+    model.kernel[...] += (step - np.outer(u, u @ step) / (u @ u)).T.astype("float32")  # u^T M v stays 1
+    tensors = interop.state_dict(model, like=original)
+    for name in ("0._u", "0._v"):
+        assert tensors[base + name].tobytes() == original[base + name].numpy().tobytes()
+    layer.load_state_dict(interop.to_torch(tensors), strict=True)
+    np.testing.assert_allclose(layer.double().weight.detach(), model.kernel[...].T, rtol=1e-6, atol=0)
+
+
+def test_a_fold_does_not_depend_on_the_order_of_the_memory():
+    rng = np.random.default_rng(0)
+    v, g, u, w = rng.random((16, 8, 3, 3)), rng.random((16, 1, 1, 1)), rng.random(16), rng.random(72)
+    last = np.ascontiguousarray(v.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    assert weight_norm(g, v).tobytes() == weight_norm(g, last).tobytes()
+    assert spectral_norm(v, u, w).tobytes() == spectral_norm(last, u, w).tobytes()
 
 
 def test_a_norm_that_cannot_stand_for_the_weight():
