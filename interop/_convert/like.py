@@ -102,10 +102,11 @@ def _split(new: Array, old: list[Array]) -> list[Array]:
     """
     if len(old) == 1:
         return [new]
-    first_before, second = old
-    wide = np.result_type(new, first_before, second, np.float32)  # in which a conversion adds them
-    first = new.astype(wide) - second
-    exact = (first + second).astype(new.dtype) == new
+    before, second = old
+    wide = np.result_type(new, before, second, np.float32)  # in which a conversion adds them
+    with np.errstate(all="ignore"):
+        first = new.astype(wide) - second
+        exact = (first + second).astype(new.dtype) == new
     return [np.where(exact, first, new), np.where(exact, second, np.zeros_like(second))]
 
 
@@ -119,6 +120,7 @@ def _in_parts(source: Source, originals: list[Array], tensor: Array, layer: Laye
 
 
 def _narrowed(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The array in this dtype if that holds all its values, and as it is if not."""
     with np.errstate(all="ignore"):
         narrow = array.astype(dtype)
         return narrow if _same_bits(narrow.astype(array.dtype), array).all() else array
@@ -139,5 +141,6 @@ def _with_part(tensor: Array, parameter: Parameter, part: Array) -> Array:
 
 def _same_bits(a: Array, b: Array) -> NDArray[np.bool_]:
     """Where two arrays of one dtype have the same bits: NaN equals itself, and zero differs from minus zero."""
-    bits = [np.asarray(x, order="C").reshape(-1, 1).view(np.uint8) for x in (a, b)]
+    words = np.dtype(f"u{min(a.dtype.itemsize, 8)}")
+    bits = [np.asarray(x, order="C").reshape(-1, 1).view(words) for x in (a, b)]
     return np.asarray((bits[0] == bits[1]).all(axis=-1).reshape(a.shape))
