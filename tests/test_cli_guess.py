@@ -128,6 +128,19 @@ def shaped(name, shape):
     return Source.plain(name, name, torch.empty(shape, device="meta"))
 
 
+def test_names_of_torch_with_shapes_that_no_layer_has():
+    rng = random.Random(0)
+    names = ["weight", "bias", "running_mean", "running_var", "in_proj_weight", "q_proj_weight", "k_proj_weight"]
+    names += ["v_proj_weight", "in_proj_bias", "weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0", "weight_hr_l0"]
+    for _ in range(20_000):
+        tensors = {
+            name: tuple(rng.choices((0, 1, 2, 3), k=rng.randrange(4))) for name in rng.sample(names, rng.randint(1, 3))
+        }
+        (guess,) = guess_layers({f"x.{name}": shaped(name, shape) for name, shape in tensors.items()})
+        if tensors.keys() <= {"weight", "bias"} and all(0 not in shape for shape in tensors.values()):
+            assert set(guess.kinds) == possible().get(frozenset(tensors.items()), set()), tensors
+
+
 NORMS = [old_weight_norm, torch.nn.utils.spectral_norm, P.weight_norm, P.spectral_norm]
 
 

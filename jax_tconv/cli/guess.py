@@ -91,7 +91,7 @@ def _calls(tensors: Tensors) -> Iterator[str]:
             yield f"BatchNorm({shape[0]})"
             yield f"InstanceNorm({shape[0]}, track_running_stats=True)"
     elif names - _ATTENTION_BIASES in ({"in_proj_weight"}, _PROJECTIONS):
-        yield f"MultiheadAttention({tensors.get('in_proj_weight', tensors.get('q_proj_weight', ()))[-1]}, heads)"
+        yield from _attention([tensors[name] for name in sorted(names - _ATTENTION_BIASES)])
     elif all(map(_RECURRENT.fullmatch, names)):
         yield from _recurrent(tensors)
 
@@ -132,6 +132,14 @@ def _convolutions(dims: str, weight: Shape, bias: Shape | None) -> Iterator[str]
         groups = bias[0] // second
         if groups and first % groups == 0:
             yield f"ConvTranspose{dims}({first}, {bias[0]}{f', groups={groups}' if groups > 1 else ''})"
+
+
+def _attention(weights: list[Shape]) -> Iterator[str]:
+    """Attention: one weight of query, key and value stacked, or one of each, in this order or another."""
+    if all(len(shape) == 2 for shape in weights):
+        channels = {rows * len(weights) // 3 for rows, _ in weights}
+        if len(channels) == 1 and (len(weights) == 3 or weights[0][0] == 3 * weights[0][1]):
+            yield f"MultiheadAttention({channels.pop()}, heads)"
 
 
 def _recurrent(tensors: Tensors) -> Iterator[str]:

@@ -44,4 +44,7 @@ def inspect(file: options.File, entry: options.Entry = None, as_json: options.Js
     for name, hint in hints.items():
         print(f"{name}: {hint}")
     if any(len(layer.kinds) > 1 for layer in layers):
-        print("Where several kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+        print(
+            "Where several kinds fit, the more usual ones stand first, and only the model can say which it is: "
+            "conversion goes by the model's layers."
+        )
