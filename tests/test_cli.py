@@ -107,32 +107,42 @@ def test_inspect(folder, run):
     assert out.startswith("net.pth: 7 tensors (6 float32, 1 int64), 97 values, 392 bytes\n")
     lines = {line.split()[0]: line for line in out.splitlines()[3:]}
     assert "weight 3x3x3x3, bias 3" in lines["up"]
-    assert "Conv2d or ConvTranspose2d   channels out: 3, by its bias; the weight's first two axes: 3, 3" in lines["up"]
-    assert "   BatchNorm                   running_mean" in lines["norm"]
-    assert "Where two kinds fit, only the model can say which" in out
+    assert (
+        "not certain: Conv2d or ConvTranspose2d   as in Conv2d(3 * groups, 3) or ConvTranspose2d(3, 3)" in lines["up"]
+    )
+    assert "not certain: BatchNorm or InstanceNorm" in lines["norm"]
+    assert "only the model can say which it is" in out
     document = json.loads(run("inspect", *TAKEN, "--json")[1])
     assert document["bytes"] == 392
     assert document["tensors"]["up.weight"] == {"shape": [3, 3, 3, 3], "dtype": "float32"}
-    assert [layer["kind"] for layer in document["layers"]] == ["Conv2d or ConvTranspose2d", "BatchNorm"]
+    assert [layer["kinds"] for layer in document["layers"]] == [
+        ["Conv2d", "ConvTranspose2d"],
+        ["BatchNorm", "InstanceNorm"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [
         (lambda: torch.nn.Conv2d(3, 8, 3), "Conv2d"),
-        (lambda: torch.nn.Conv2d(4, 4, 3, groups=2), "Conv2d"),
+        (lambda: torch.nn.Conv2d(4, 4, 3, groups=2), "not certain: Conv2d or ConvTranspose2d"),
         (lambda: torch.nn.ConvTranspose1d(3, 8, 3), "ConvTranspose1d"),
         (lambda: torch.nn.ConvTranspose3d(4, 8, 3, groups=2), "ConvTranspose3d"),
-        (lambda: torch.nn.Conv2d(3, 8, 3, bias=False), "Conv2d or ConvTranspose2d"),
+        (lambda: torch.nn.Conv1d(3, 8, 3), "not certain: Conv1d or Bilinear"),
+        (lambda: torch.nn.Conv2d(3, 8, 3, bias=False), "not certain: Conv2d, ConvTranspose2d, LayerNorm or RMSNorm"),
         (lambda: torch.nn.Linear(3, 3), "Linear"),
-        (lambda: torch.nn.Embedding(3, 3), "Linear or Embedding"),
-        (lambda: torch.nn.LayerNorm(3), "LayerNorm, GroupNorm or InstanceNorm"),
-        (lambda: torch.nn.RMSNorm(3), "RMSNorm or PReLU"),
-        (lambda: torch.nn.PReLU(), "PReLU"),
+        (lambda: torch.nn.Embedding(3, 3), "not certain: Linear, Embedding, EmbeddingBag, LayerNorm or RMSNorm"),
+        (lambda: torch.nn.LayerNorm(3), "not certain: LayerNorm, GroupNorm, InstanceNorm or BatchNorm"),
+        (lambda: torch.nn.LayerNorm((3, 3)), "LayerNorm"),
+        (
+            lambda: torch.nn.PReLU(),
+            "not certain: PReLU, LayerNorm, RMSNorm, GroupNorm, InstanceNorm or BatchNorm",
+        ),
         (lambda: torch.nn.LSTM(3, 4), "LSTM"),
-        (lambda: torch.nn.GRUCell(3, 4), "GRU"),
+        (lambda: torch.nn.GRUCell(3, 4), "GRUCell"),
         (lambda: torch.nn.MultiheadAttention(4, 2), "MultiheadAttention"),
-        (lambda: torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(3, 8, 3)), "Conv1d with weight norm"),
+        (lambda: torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv2d(3, 8, 3)), "Conv2d with weight norm"),
+        (lambda: torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(3, 8)), "unknown"),
     ],
 )
 def test_inspect_names_the_kind_or_both_that_fit(folder, run, layer, kind):

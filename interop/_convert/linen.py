@@ -9,8 +9,8 @@ from flax import traverse_util
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import find_layers, init
-from .._layers.model import read_hints
 from .export import export
+from .like import export_like
 from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
@@ -77,10 +77,12 @@ def linen_state_dict(
     module: nn.Module,
     variables: Mapping[str, Any],
     *example_inputs: Any,
+    like: Mapping[str, Any] | None = None,
     rename: Rename = None,
+    match: Match = "name",
     flatten: Mapping[str, tuple[int, ...]] | None = None,
     layouts: Mapping[str, str] | None = None,
-    num_batches_tracked: int | Mapping[str, Any] = 0,
+    num_batches_tracked: int | Mapping[str, Any] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The PyTorch state dict of a linen module with these variables: the inverse of `linen_variables`.
 
@@ -88,14 +90,14 @@ def linen_state_dict(
       module: the module.
       variables: what `module.apply` takes.
       *example_inputs: what the module is called with, as in `linen_variables`.
-      rename, flatten, layouts, num_batches_tracked: as in `state_dict`.
+      like, rename, match, flatten, layouts, num_batches_tracked: as in `state_dict`.
 
     Returns:
-      A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes.
+      A dict of names to numpy arrays, in torch's names, layouts and order, and the variables' dtypes; with `like` in
+      its form, as `state_dict` has it.
 
     Raises:
-      TypeError, ValueError: an unusable argument, variables that are not the module's, or a layer whose type
-        has no rule.
+      TypeError, ValueError: an unusable argument, variables that are not the module's, or as in `state_dict`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -107,7 +109,8 @@ def linen_state_dict(
       >>> {name: tensor.shape for name, tensor in tensors.items()}
       {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
     """
-    shapes, layers = find_layers(module, example_inputs, read_hints(flatten, layouts))
+    options = Options(rename, match, flatten, layouts, downcast=True)
+    shapes, layers = find_layers(module, example_inputs, options.hints)
     if not isinstance(variables, Mapping):
         raise TypeError(f"variables must be what module.init returns, got {type(variables).__name__}")
     given = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
@@ -115,4 +118,6 @@ def linen_state_dict(
         if place not in given or given[place].shape != leaf.shape:
             found = given[place].shape if place in given else "none"
             raise ValueError(f"variables must have {'.'.join(place)} of shape {leaf.shape}, got {found}")
-    return export(layers, given, rename, num_batches_tracked)
+    if like is None:
+        return export(layers, given, options, num_batches_tracked)
+    return export_like(layers, given, like, options, num_batches_tracked)

@@ -61,7 +61,7 @@ def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered
             rows.append(source.row("unexpected", hints.get(name, statistics)))
     report = Report(tuple(rows))
     advice = prefix_advice(report.missing_keys, report.unexpected_keys)
-    return Plan(list(matching.fillings.values()), dataclasses.replace(report, advice=advice))
+    return Plan(list(matching.fillings.values()), dataclasses.replace(report, advice=advice), sources)
 
 
 def _read(

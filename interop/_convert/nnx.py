@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from flax import nnx
 from numpy.typing import NDArray
 
-from .._layers.model import read_hints
 from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
+from .like import export_like
 from .matching import Match, Options, make_plan
 from .naming import Rename
 from .report import Report
@@ -86,10 +86,12 @@ def load_state_dict(
 def state_dict(
     model: nnx.Module,
     *,
+    like: Mapping[str, Any] | None = None,
     rename: Rename = None,
+    match: Match = "name",
     flatten: Mapping[str, tuple[int, ...]] | None = None,
     layouts: Mapping[str, str] | None = None,
-    num_batches_tracked: int | Mapping[str, Any] = 0,
+    num_batches_tracked: int | Mapping[str, Any] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The PyTorch state dict of an nnx model: the inverse of `load_state_dict`.
 
@@ -97,18 +99,31 @@ def state_dict(
     bit; a weight that was folded from weight norm or spectral norm comes back as a plain weight, and where torch has
     two biases for Flax's one, the first has the sum and the second is zero.
 
+    With `like`, the state dict that was loaded, its form comes back instead: its names, in its order, with prefixes,
+    norms, both biases, counters, and the tensors that Flax has no use for. Where the model has the values that loading
+    `like` gives, the tensors are those of `like`, bit for bit; if nothing was trained, all are. Of what changed:
+
+    - Weight norm and spectral norm get tensors that stand for the new weight, to one part in a million.
+    - A change of the sum of two biases goes into the first; where rounding would spoil the sum, the second is zero.
+    - A tensor has the dtype that it has in `like`, if that holds all its values, and otherwise the model's, or float32
+      for a norm's tensors of a model in half precision: a trained float32 model makes float32 of float16.
+
     Args:
       model: the model.
-      rename: as in `load_state_dict`, but from the model's names to torch's.
+      like: the state dict that the model was loaded from: of torch, numpy or JAX; its tensors are copied.
+      rename: as in `load_state_dict`, but from the model's names to torch's; with `like` the very one that it was
+        loaded with, from the names of `like` to the model's.
+      match: as in `load_state_dict`, for `like`, which it needs.
       flatten, layouts: as in `load_state_dict`.
       num_batches_tracked: BatchNorm's counter, which Flax does not keep: one for all layers, or a mapping by tensor
-        name, such as the state dict that was loaded.
+        name. If left out, what `like` has, or 0.
 
     Returns:
       A dict of names to numpy arrays, in torch's names, layouts and order, and the model's dtypes.
 
     Raises:
-      TypeError, ValueError: an unusable argument, or a layer whose type has no rule.
+      TypeError, ValueError: an unusable argument, a layer whose type has no rule, a `like` that does not fit the
+        model, or a norm in it that cannot stand for the new weight.
 
     Example:
       >>> from flax import nnx
@@ -116,10 +131,19 @@ def state_dict(
       >>> model = nnx.Sequential(nnx.Conv(3, 8, (5, 5), rngs=nnx.Rngs(0)), nnx.relu)
       >>> {name: tensor.shape for name, tensor in interop.state_dict(model).items()}
       {'0.weight': (8, 3, 5, 5), '0.bias': (8,)}
+      >>> import numpy as np
+      >>> original = {"module.0.bias": np.zeros(8, "float32"), "module.0.weight": np.ones((8, 3, 5, 5), "float32")}
+      >>> report = interop.load_state_dict(model, original)
+      >>> list(interop.state_dict(model, like=original))
+      ['module.0.bias', 'module.0.weight']
     """
-    layers, variables = find_layers(model, read_hints(flatten, layouts))
+    options = Options(rename, match, flatten, layouts, downcast=True)
+    layers, variables = find_layers(model, options.hints)
     arrays = {place: variable.get_value() for place, variable in variables.items()}
-    return export(layers, arrays, rename, num_batches_tracked)
+    if like is None:
+        return export(layers, arrays, options, num_batches_tracked)
+    ordered = match != "order" or keeps_definition_order(model)
+    return export_like(layers, arrays, like, options, num_batches_tracked, ordered=ordered)
 
 
 def _like(old: Any, value: Any) -> jax.Array:

@@ -37,6 +37,10 @@ class Filling:
     def value(self) -> NDArray[Any]:
         """The array, laid out as Flax has it, in its dtype and in memory of its own."""
         tensors = {name: source.load(self.layer.type.spectral_axis) for name, source in self.sources.items()}
+        if self.parameter.added is not None:
+            # torch adds after loading, in the dtype of its module, not in that of a float16 checkpoint.
+            wide = np.result_type(self.slot.dtype, np.float32)
+            tensors = {name: t.astype(np.result_type(t.dtype, wide), copy=False) for name, t in tensors.items()}
         array = self.parameter.to_flax(tensors, self.slot.shape).astype(self.slot.dtype, copy=False)
         # JAX may keep the memory that it is given, and a tensor's can be the caller's or a file's.
         shared = any(np.may_share_memory(array, tensor) for tensor in tensors.values())
@@ -85,10 +89,11 @@ class Filling:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a conversion would do."""
+    """What a conversion would do, with all tensors of the state dict by what the model calls them."""
 
     fillings: list[Filling]
     report: Report
+    sources: Mapping[str, Source]
 
     def check(self, strict: bool) -> None:
         """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers."""

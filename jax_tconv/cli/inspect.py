@@ -18,7 +18,9 @@ from .output import say, show_json
 def inspect(
     file: options.File, entry: options.Entry = None, everything: options.All = False, as_json: options.Json = False
 ) -> None:
-    """Show the tensors of a checkpoint, the layers they probably belong to, and why. Nothing in the file is run.
+    """Show the tensors of a checkpoint, the layers they belong to, and why. Nothing in the file is run.
+
+    What names and shapes do not prove is "not certain", with all layers of torch.nn that fit.
 
     Layers of one kind are summed up in a row.
 
@@ -38,11 +40,14 @@ def inspect(
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in dtypes.items())
     say(f"{file}: {several(len(tensors), 'tensor')} ({kinds}), {values:,} values, {decimal(nbytes)}")
     groups = [[layer] for layer in layers] if everything else _alike(layers)
-    print(text_table(("layer", "tensors", "probably", "because"), map(_cells, groups)))
+    print(text_table(("layer", "tensors", "is", "because"), map(_cells, groups)))
     for name, hint in hints.items():
         say(f"{name}: {hint}")
-    if any(" or " in layer.kind for layer in layers):
-        say("Where two kinds fit, only the model can say which it is: conversion goes by the model's layers.")
+    if any(len(layer.kinds) > 1 for layer in layers):
+        say(
+            "Where several kinds fit, the more usual ones stand first, and only the model can say which it is: "
+            "conversion goes by the model's layers."
+        )
     if len(groups) < len(layers):
         say("--all shows every layer with its tensors.")
 
