@@ -54,6 +54,7 @@ EQUAL = {
     "dicts": (lambda a, b: {"a": a, "b": b}, lambda a, b: {"b": b, "a": a}),
     "nested": (lambda a, b: (a, {"b": [b]}), lambda a, b: (a, {"b": (b,)})),
     "with None": (lambda a, b: (a, None, b), lambda a, b: (a, None, b)),
+    "sums": (lambda a, b: (a.sum(), a.reshape(-1).max()), lambda a, b: (a.sum(), a.max())),
     "with a number": (lambda a, b: (a, 3), lambda a, b: (a, 3)),
     "a dataclass and a dict": (lambda a, b: Both(a, b), lambda a, b: {"first": a, "second": b}),
 }

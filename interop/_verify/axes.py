@@ -82,7 +82,8 @@ def to_flax(axes: Axes) -> tuple[int, ...] | None:
     others = [n for n in range(len(axes)) if n not in (batch, *candidates)]
     if len(candidates) > 1 or (not candidates and any(roles[n] is Role.UNKNOWN for n in others)):
         return None
-    return tuple(dict.fromkeys([*([batch] if batch not in candidates else []), *others, *candidates]))
+    first = [batch] if axes and batch not in candidates else []
+    return (*first, *others, *candidates)
 
 
 def convention(ndim: int) -> tuple[int, ...]:

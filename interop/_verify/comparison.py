@@ -80,7 +80,7 @@ def compare_outputs(
             )
     if ours.failed or ({*expected} == {*found} and expected):
         return rows, ""
-    return rows, f"PyTorch returns {_listed(expected)}, Flax {_listed(found)}"
+    return rows, f"the outputs differ in number or place: PyTorch returns {_listed(expected)}, Flax {_listed(found)}"
 
 
 def as_flax(tensor: Traced, rule: str | None, name: str) -> Array:

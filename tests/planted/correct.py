@@ -195,7 +195,7 @@ def nnx_channels_first() -> Pair:
     twin.up.kernel.set_value(jnp.asarray(original.up.weight.detach().permute(2, 3, 0, 1).numpy()))
     twin.up.bias.set_value(jnp.asarray(original.up.bias.detach().numpy()))
     x = images(4, 4, 4, 4)
-    axes = {"axes": {"up": "b c h w -> b c h w", "output": "b c h w -> b c h w"}}
+    axes = {"axes": {"up": "b c h w -> b c h w", "(output)": "b c h w -> b c h w"}}
     return Pair(original, twin, (x,), options=sequences(x) | axes, as_flax=as_it_is)
 
 
