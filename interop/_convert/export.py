@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .._layers.model import Layer, Place, join
+from .._layers.model import Layer, Place
 from .naming import Rename, check_rename, new_names
 
 
@@ -41,9 +41,13 @@ def _tensors(layer: Layer, arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any
     converted = layer.type.to_torch(
         {name: _values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()}
     )
-    suffixed = {name + layer.suffix: tensor for name, tensor in converted.items()}
-    suffixed |= {name: np.zeros((), np.int64) for name in layer.type.torch_only}
-    return {join(names[-1], name): tensor for names in layer.paths for name, tensor in suffixed.items()}
+    converted |= {name: np.zeros((), np.int64) for name in layer.type.torch_only}
+    named = [layer.names(name) for name in converted]
+    return {
+        names[place][-1]: tensor
+        for place in range(len(layer.paths))
+        for names, tensor in zip(named, converted.values(), strict=True)
+    }
 
 
 def _counter(name: str, given: int | Mapping[str, Any]) -> int:

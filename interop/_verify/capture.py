@@ -13,7 +13,7 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from .._layers.linen_walk import Paths
-from .._layers.model import dotted
+from .._layers.recurrent import dotted, is_torch_module
 from .._tensors import to_numpy
 
 Array = NDArray[Any]
@@ -99,7 +99,8 @@ def run_linen(module: nn.Module, variables: Any, inputs: tuple[Any, ...], kwargs
         called.note(context.module)
         result = call(*args, **named)
         if context.method_name == "__call__":
-            names = tuple(map(dotted, itertools.chain(*called.places(context.module.path))))
+            spellings = itertools.chain(*called.places(context.module.path))
+            names = tuple(map(dotted, filter(is_torch_module, spellings)))
             run.note(names, type(context.module).__name__, args, _main_output(context.module, result))
         return result
 
