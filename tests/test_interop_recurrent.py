@@ -217,3 +217,12 @@ def test_a_gru_with_both_biases():
     assert twin.num_feature_axes == 1
     with pytest.raises(interop.StateDictError, match=r"place for it; jax_tconv.nnx.GRUCell has"):
         interop.load_state_dict(nnx.GRUCell(3, 4, rngs=RNGS), layer.state_dict())
+
+
+def test_attributes_with_the_names_of_the_parts():
+    cells = {name: nnx.LSTMCell(3, 3, rngs=RNGS) for name in ("cell", "forward", "reverse", "layer")}
+    for twin in (nnx.Dict(cells), nnx.Dict(reverse=nnx.Dict(cells))):
+        model = nnx.Sequential(twin)
+        names = list(interop.state_dict(model))
+        assert len(names) == 16
+        assert all(name.endswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")) for name in names)

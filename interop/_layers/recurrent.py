@@ -16,8 +16,9 @@ class Mark(str):
 
 # A module's place in a model.
 Path: TypeAlias = tuple[str, ...]
-CELL, FORWARD, REVERSE = Mark("cell"), Mark("forward"), Mark("reverse")
-_LAYER = "layer "
+# No attribute can have these names.
+CELL, FORWARD, REVERSE = Mark("<cell>"), Mark("<forward>"), Mark("<reverse>")
+_LAYER = "<layer>"
 
 _RNN = (linen.RNN, nnx.RNN)
 _BIDIRECTIONAL = (linen.Bidirectional, nnx.Bidirectional)
