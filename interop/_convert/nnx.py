@@ -100,8 +100,8 @@ def state_dict(
 
     `torch_module.load_state_dict(interop.to_torch(interop.state_dict(model)))` takes it. Each value comes back bit for
     bit; a weight that was folded from weight norm or spectral norm comes back as a plain weight, and where torch has
-    two biases for Flax's one, the first has the sum and the second is zero. RNNs in a list come back as the layers of
-    one LSTM or GRU, if they can be that; `rename` makes them several.
+    two biases for Flax's one, the first has the sum and the second is zero. RNNs that could have been loaded from one
+    LSTM or GRU, as its layers or directions, come back as one; `rename` makes them several.
 
     Args:
       model: the model.

@@ -1,6 +1,6 @@
 """The walk over an nnx model: its layers, their arrays, and what torch calls them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ def _walk(
     if isinstance(node, nnx.Module):
         yield path, [*spellings], node
     children = _children(node)
-    found = {key: _steps(node, key, child, children) for key, child in children.items()}
+    items = [*children.values()]
+    found = {key: _steps(node, key, items, index) for index, key in enumerate(children)}
     # torch lists the forward direction first.
     for key in sorted(children, key=lambda key: REVERSE in found[key][-1]):
         child, steps = children[key], found[key]
@@ -101,12 +102,15 @@ def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
     }
 
 
-def _steps(node: Any, key: Any, child: Any, children: Mapping[Any, Any]) -> list[Path]:
-    """The steps in torch from a node to a child: torch has no name for the list in which nnx.Sequential keeps items."""
+def _steps(node: Any, key: Any, items: Sequence[Any], index: int) -> list[Path]:
+    """The steps in torch from a node to one of the items in it.
+
+    torch has no name for the list in which an nnx.Sequential keeps its items.
+    """
     if isinstance(node, nnx.Sequential) and key == "layers":
         return [()]
     if isinstance(node, nnx.RNN) and key == "cell":
         return [(CELL,)]
     if isinstance(node, nnx.List):
-        return item_steps([*children.values()], [*children].index(key), (str(key),))
-    return part_steps(node, child, (str(key),))
+        return item_steps(items, index, (str(key),))
+    return part_steps(node, items[index], (str(key),))

@@ -47,14 +47,15 @@ def is_torch_module(path: Path) -> bool:
 def both_directions(module: Any) -> tuple[Any, Any] | None:
     """The forward and the backward RNN of a Bidirectional, or of a module that holds such two and nothing else."""
     if isinstance(module, _BIDIRECTIONAL):
-        parts: list[Any] = [module.forward_rnn, module.backward_rnn]
-        return (parts[0], parts[1]) if all(isinstance(part, _RNN) for part in parts) else None
+        both: list[Any] = [module.forward_rnn, module.backward_rnn]
+        return (both[0], both[1]) if all(isinstance(rnn, _RNN) for rnn in both) else None
     if not isinstance(module, linen.Module | nnx.Module) or isinstance(module, _RNN):
         return None
-    parts = [part for name, part in vars(module).items() if name != "parent" and _holds_arrays(part)]
-    if len(parts) != 2 or not all(isinstance(part, _RNN) for part in parts):
+    parts = [part for name, part in vars(module).items() if name != "parent"]
+    rnns = [part for part in parts if isinstance(part, _RNN)]
+    if len(rnns) != 2 or sum(map(_holds_arrays, parts)) != 2:
         return None
-    forward, backward = sorted(parts, key=lambda part: bool(part.reverse))
+    forward, backward = sorted(rnns, key=lambda rnn: bool(rnn.reverse))
     return (forward, backward) if backward.reverse and not forward.reverse else None
 
 
@@ -77,7 +78,7 @@ def item_steps(items: Sequence[Any], index: int, literal: Path) -> list[Path]:
     if mark is None:
         return [literal]
     steps = [literal, (*literal[:-1], mark)]
-    return steps if len(items) > 1 else steps[::-1]
+    return steps if sum(not isinstance(item, _DROPOUT) for item in items) > 1 else steps[::-1]
 
 
 def _layer(items: Sequence[Any], index: int) -> Mark | None:
