@@ -163,6 +163,25 @@ def test_layers_and_directions_in_linen(kind, form):
     check_linen(Original(kind, 1, both), Compact(layer))
 
 
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_recurrent_layer_is_the_whole_model(kind, both):
+    torch.manual_seed(0)
+    original = getattr(torch.nn, kind)(SIZE, SIZE, bidirectional=both, batch_first=True)
+    x, state_dict = inputs(), original.state_dict()
+    wanted = original(x)[0].detach()
+    ones = [nnx.RNN(NNX[kind](SIZE, SIZE, rngs=RNGS)) for _ in range(2)]
+    twin = nnx.Bidirectional(*ones) if both else ones[0]
+    interop.load_state_dict(twin, state_dict)
+    np.testing.assert_allclose(twin(x.numpy()), wanted, rtol=0, atol=2e-6)
+    check(interop.state_dict(twin), state_dict)
+    ones = [nn.RNN(LINEN[kind](SIZE)) for _ in range(2)]
+    module = nn.Bidirectional(*ones) if both else ones[0]
+    variables, _ = interop.linen_variables(module, state_dict, x.numpy())
+    np.testing.assert_allclose(module.apply(variables, x.numpy()), wanted, rtol=0, atol=2e-6)
+    check(interop.linen_state_dict(module, variables, x.numpy()), state_dict)
+
+
 def test_names_that_say_nothing_are_paired_by_order():
     original = Original("LSTM", 2, True)
     make = lambda **name: nn.Bidirectional(nn.RNN(nn.LSTMCell(SIZE)), nn.RNN(nn.LSTMCell(SIZE)), **name)

@@ -27,6 +27,12 @@ def modules():
         normed = tnn.Sequential(
             tnn.utils.weight_norm(tnn.Conv1d(3, 4, 3)), tnn.utils.spectral_norm(tnn.Linear(4, 4)), tnn.PReLU(4)
         )
+    parametrized = tnn.utils.parametrizations.weight_norm(tnn.Conv1d(3, 4, 3))
+    with pytest.raises(
+        RuntimeError, match="Serialization of parametrized modules is only supported through state_dict"
+    ):
+        parametrized.__getstate__()
+    parametrized.__class__ = tnn.Conv1d  # which pickles, with the same parts
     tied = tnn.ModuleDict({"a": tnn.Linear(3, 3), "b": tnn.Linear(3, 3)})
     tied["b"].weight = tied["a"].weight
     half = tnn.Sequential(tnn.Linear(4, 4).half(), tnn.Embedding(5, 3).bfloat16(), tnn.BatchNorm1d(3, affine=False))
@@ -35,6 +41,7 @@ def modules():
     return {
         "plain": plain,
         "a norm": normed,
+        "a parametrization": tnn.Sequential(parametrized),
         "a shared module": tnn.Sequential(conv, tnn.ReLU(), conv, tnn.Sequential(conv)),
         "a shared parameter": tied,
         "recurrent": tnn.LSTM(3, 4, num_layers=2, bidirectional=True),

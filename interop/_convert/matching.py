@@ -22,7 +22,7 @@ STATISTICS = (
     "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename; if it does "
     "(InstanceNorm with track_running_stats), a BatchNorm with use_running_average=True computes the same"
 )
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered
         matching.match(layer)
     for name, source in sources.items():
         if name not in matching.used:
-            statistics = STATISTICS if name.rpartition(".")[2] in _STATISTICS else ""
+            statistics = STATISTICS if name.rpartition(".")[2] in _RUNNING else ""
             rows.append(source.row("unexpected", hints.get(name, statistics)))
     report = Report(tuple(rows))
     advice = prefix_advice(report.missing_keys, report.unexpected_keys)

@@ -104,7 +104,7 @@ class _Conversion:
             if name in RECURRENT:
                 state_dict |= zero_biases(module)
             if state_dict:
-                load_state_dict(layer, state_dict, layouts={"*": rule} if rule and state_dict else None)
+                load_state_dict(layer, state_dict, layouts={"*": rule} if rule else None)
             self.layers[key] = layer
         return self.layers[key]
 

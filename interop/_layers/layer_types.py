@@ -75,12 +75,12 @@ def _norm_of_axes(norm: LayerType) -> Callable[[Any, Shapes], LayerType]:
                 )
             return norm
         order = " ".join(f"a{n}" for n in range(rank))
-        channels_first = " ".join(["c", "d", "h", "w"][:1] + ["d", "h", "w"][1 - rank :])
-        moved = f"{channels_first} -> {channels_first[2:]} c"
+        spatial = " ".join("dhw"[1 - rank :])
         parameters = tuple(
             dataclasses.replace(p, torch_axes=order, flax_axes=order, free=True) for p in norm.parameters
         )
-        hint = f"if PyTorch's input is a map, channels first, say so: layouts={{'{{arrays}}': '{moved}'}}"
+        moved = f"layouts={{'{{arrays}}': 'c {spatial} -> {spatial} c'}}"
+        hint = f"if PyTorch's input is a map, channels first, say so: {moved}" if rank < 5 else ""
         return LayerType(norm.name, parameters, hint=hint)
 
     return typed
