@@ -221,6 +221,20 @@ def test_a_list_of_modules_is_loaded_by_its_own_names():
     assert list(interop.state_dict(twin, rename=names.get)) == list(originals.state_dict())
 
 
+def test_a_model_with_fewer_layers_or_directions():
+    original = Original("LSTM", 2, True)
+    for twin in (
+        Direct(nnx.RNN(nnx.LSTMCell(SIZE, SIZE, rngs=RNGS)), 2 * SIZE),
+        Direct(nnx.Bidirectional(*(nnx.RNN(nnx.LSTMCell(SIZE, SIZE, rngs=RNGS)) for _ in range(2))), 2 * SIZE),
+    ):
+        with pytest.raises(interop.StateDictError, match=r"weight_ih_l1: .* a list of RNNs .* a Bidirectional both"):
+            interop.load_state_dict(twin, original.state_dict())
+    renamed = {f"other.{name}": tensor for name, tensor in original.state_dict().items()}
+    with pytest.raises(interop.StateDictError) as caught:
+        interop.load_state_dict(twin, renamed)
+    assert "Bidirectional" not in str(caught.value)
+
+
 def test_a_gru_with_both_biases():
     """Ours has torch's inner bias, so that every tensor comes back bit for bit."""
     torch.manual_seed(0)
