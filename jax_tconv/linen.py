@@ -1,4 +1,4 @@
-"""The Flax linen layer."""
+"""The Flax linen layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype as flax_promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
-from jax_tconv._call.arguments import IntOrInts, Method, Padding
-from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape
+from jax_tconv._call.arguments import IntOrInts, Method, Padding, integer
+from jax_tconv._call.layer import check_mask, check_slopes, checked_inputs, checked_window, kernel_shape
 from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
 
@@ -122,3 +122,43 @@ class ConvTranspose(nn.Module):
             precision=self.precision,
             preferred_element_type=self.preferred_element_type,
         )
+
+
+class PReLU(nn.Module):
+    """`x` where it is positive and `negative_slope * x` elsewhere, with one learned slope or one per channel.
+
+    The channels are the last axis. `flax.linen.PReLU` has one slope, of shape `()`, that begins at 0.01.
+
+    Attributes:
+      num_parameters: the number of slopes: 1, or the number of channels.
+      negative_slope_init: the value that each slope begins with; PyTorch's by default.
+      dtype: the dtype to compute in; None means that of the inputs.
+      param_dtype: the dtype of the slopes.
+
+    The parameter is `negative_slope`, `(num_parameters,)`.
+
+    Raises, at the call:
+      TypeError, ValueError: `num_parameters` is no positive int, or the inputs have another number of channels.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jax_tconv.linen import PReLU
+      >>> output, variables = PReLU(3).init_with_output(jax.random.key(0), jnp.array([[-1.0, -2.0, 4.0]]))
+      >>> output.tolist(), variables["params"]["negative_slope"].shape
+      ([[-0.25, -0.5, 4.0]], (3,))
+    """
+
+    num_parameters: int = 1
+    negative_slope_init: float = 0.25
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs: ArrayLike) -> jax.Array:
+        """Applies the layer to `(..., channels)`, and returns an array of the same shape."""
+        x = jnp.asarray(inputs, self.dtype)
+        count = integer("num_parameters", self.num_parameters, least=1)
+        check_slopes(count, x)
+        init = nn.initializers.constant(self.negative_slope_init)
+        slopes = self.param("negative_slope", init, (count,), self.param_dtype)
+        return jnp.where(x > 0, x, slopes.astype(x.dtype) * x)

@@ -1,4 +1,4 @@
-"""The Flax nnx layer."""
+"""The Flax nnx layers."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -12,8 +12,11 @@ from jax.typing import ArrayLike, DTypeLike
 
 from jax_tconv._call.arguments import IntOrInts, Method, Padding
 from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape
+from jax_tconv._nnx_layers import GRUCell, LayerNorm, PReLU
 from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
+
+__all__ = ["ConvTranspose", "GRUCell", "LayerNorm", "PReLU"]
 
 
 class ConvTranspose(nnx.Module):

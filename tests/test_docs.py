@@ -16,7 +16,8 @@ MODULES = ["jax_tconv", "jax_tconv.interop"]
 # Literal types have no docstring of their own.
 TYPES = ("Method", "Op", "Platform")
 PUBLIC = [(module, name) for module in MODULES for name in importlib.import_module(module).__all__ if name not in TYPES]
-PUBLIC += [("jax_tconv.linen", "ConvTranspose"), ("jax_tconv.nnx", "ConvTranspose")]
+PUBLIC += [("jax_tconv.linen", name) for name in ("ConvTranspose", "PReLU")]
+PUBLIC += [("jax_tconv.nnx", name) for name in importlib.import_module("jax_tconv.nnx").__all__]
 PUBLIC += [("jax_tconv.initializers", "torch_kernel_init")]
 
 

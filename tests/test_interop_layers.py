@@ -13,7 +13,11 @@ from jax_tconv.interop._layers.layer_types import LAYER_TYPES
 
 torch = pytest.importorskip("torch")
 RNGS = nnx.Rngs(0)
-MAP, VECTORS = (2, 4, 4, 4), (2, 5, 4)  # equal sizes wherever they fit: only values tell one axis from another
+MAP, VECTORS, SQUARES = (
+    (2, 4, 4, 4),
+    (2, 5, 4),
+    (2, 4, 4),
+)  # equal sizes wherever they fit: only values tell one axis from another
 UP = {"strides": 2, "padding": ((2, 2), (2, 2))}  # torch's padding=1 with a kernel of 4, as Flax counts it
 
 # torch's layer, its nnx twin, its linen twin, the shape of torch's input.
@@ -92,6 +96,18 @@ LAYERS = {
         lambda: nn.LayerNorm(epsilon=1e-5),
         VECTORS,
     ),
+    "layer_norm, two axes": (
+        lambda: torch.nn.LayerNorm([4, 4]),
+        lambda: jax_tconv.nnx.LayerNorm((4, 4), rngs=RNGS),
+        lambda: nn.LayerNorm(epsilon=1e-5, reduction_axes=(-2, -1), feature_axes=(-2, -1)),
+        SQUARES,
+    ),
+    "layer_norm, two axes, no bias": (
+        lambda: torch.nn.LayerNorm([5, 4], bias=False),
+        lambda: jax_tconv.nnx.LayerNorm((5, 4), use_bias=False, rngs=RNGS),
+        lambda: nn.LayerNorm(epsilon=1e-5, reduction_axes=(-2, -1), feature_axes=(-2, -1), use_bias=False),
+        VECTORS,
+    ),
     "group_norm": (
         lambda: torch.nn.GroupNorm(2, 4),
         lambda: nnx.GroupNorm(4, 2, epsilon=1e-5, rngs=RNGS),
@@ -104,6 +120,12 @@ LAYERS = {
         lambda: nn.InstanceNorm(epsilon=1e-5),
         MAP,
     ),
+    "instance_norm, running statistics": (
+        lambda: torch.nn.InstanceNorm2d(4, affine=True, track_running_stats=True),
+        lambda: nnx.BatchNorm(4, use_running_average=True, rngs=RNGS),
+        lambda: nn.BatchNorm(use_running_average=True),
+        MAP,
+    ),
     "rms_norm": (
         lambda: torch.nn.RMSNorm(4, eps=1e-6),
         lambda: nnx.RMSNorm(4, epsilon=1e-6, rngs=RNGS),
@@ -111,6 +133,18 @@ LAYERS = {
         VECTORS,
     ),
     "prelu": (lambda: torch.nn.PReLU(), lambda: nnx.PReLU(), lambda: nn.PReLU(), MAP),
+    "prelu, one slope": (
+        lambda: torch.nn.PReLU(),
+        lambda: jax_tconv.nnx.PReLU(),
+        lambda: jax_tconv.linen.PReLU(),
+        MAP,
+    ),
+    "prelu, a slope per channel": (
+        lambda: torch.nn.PReLU(4),
+        lambda: jax_tconv.nnx.PReLU(4),
+        lambda: jax_tconv.linen.PReLU(4),
+        MAP,
+    ),
 }
 
 
@@ -130,7 +164,11 @@ def made(name):
 
 
 def as_flax(name, value):
-    return value.movedim(1, -1).numpy() if LAYERS[name][3] not in (VECTORS, "tokens", (2, 5, 2, 2)) else value.numpy()
+    return (
+        value.movedim(1, -1).numpy()
+        if LAYERS[name][3] not in (VECTORS, SQUARES, "tokens", (2, 5, 2, 2))
+        else value.numpy()
+    )
 
 
 def close(actual, expected):
@@ -333,16 +371,93 @@ def test_arrays_of_ones_own():
             interop.load_state_dict(net, values, layouts=wrong)
 
 
+def map_norm():
+    """A LayerNorm over a whole map, channels first, with equal sizes, so that only the values tell its axes apart."""
+    torch.manual_seed(0)
+    original = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.LayerNorm([3, 3, 3]))
+    with torch.no_grad():
+        for parameter in original.parameters():
+            parameter.uniform_(0.5, 2)
+    x = torch.randn(2, 3, 3, 3)
+    return original, x.movedim(1, -1).numpy(), original(x).detach().movedim(1, -1).numpy()
+
+
+MAP_LAYOUTS = {"1.*": "c h w -> h w c"}
+
+
+def test_a_layer_norm_over_a_map():
+    original, x, y = map_norm()
+    twin = nnx.Sequential(nnx.Conv(3, 3, (1, 1), rngs=RNGS), jax_tconv.nnx.LayerNorm((3, 3, 3), rngs=RNGS))
+    report = interop.load_state_dict(twin, original.state_dict())
+    assert [row.transform for row in report.rows][2:] == ["axes in PyTorch's order; layouts= says otherwise"] * 2
+    assert abs(twin(x) - y).max() > 0.1  # nothing tells that this is a map
+    interop.load_state_dict(twin, original.state_dict(), layouts=MAP_LAYOUTS)
+    close(twin(x), y)
+    same_bytes(interop.state_dict(twin, layouts=MAP_LAYOUTS), original.state_dict())
+    norm = nn.LayerNorm(epsilon=1e-5, reduction_axes=(-3, -2, -1), feature_axes=(-3, -2, -1))
+    module = nn.Sequential([nn.Conv(3, (1, 1)), norm])
+    variables, _ = interop.linen_variables(module, original.state_dict(), x, layouts=MAP_LAYOUTS)
+    close(module.apply(variables, x), y)
+    same_bytes(interop.linen_state_dict(module, variables, x, layouts=MAP_LAYOUTS), original.state_dict())
+
+
+def test_a_layer_norm_over_the_rows_and_columns_of_a_map():
+    layer, x = torch.nn.LayerNorm([4, 5]), torch.randn(2, 3, 4, 5)
+    with torch.no_grad():
+        layer.weight.uniform_(0.5, 2)
+    twin = jax_tconv.nnx.LayerNorm((4, 5), axes=(-3, -2), rngs=RNGS)
+    interop.load_state_dict(twin, layer.state_dict())
+    close(twin(x.movedim(1, -1).numpy()), layer(x).detach().movedim(1, -1).numpy())
+
+
+def test_an_rms_norm_over_two_axes():
+    layer, x = torch.nn.RMSNorm([5, 4], eps=1e-6), torch.randn(VECTORS)
+    with torch.no_grad():
+        layer.weight.uniform_(0.5, 2)
+    twin = nn.RMSNorm(reduction_axes=(-2, -1), feature_axes=(-2, -1))
+    variables, _ = interop.linen_variables(twin, layer.state_dict(), x.numpy())
+    close(twin.apply(variables, x.numpy()), layer(x).detach().numpy())
+    same_bytes(interop.linen_state_dict(twin, variables, x.numpy()), layer.state_dict())
+
+
+def test_norms_over_axes_that_do_not_fit():
+    twin = nnx.Sequential(jax_tconv.nnx.LayerNorm((4, 5, 3), rngs=RNGS))
+    state_dict = torch.nn.Sequential(torch.nn.LayerNorm([3, 4, 5])).state_dict()
+    with pytest.raises(interop.StateDictError) as caught:
+        interop.load_state_dict(twin, state_dict)
+    hint = str(caught.value).partition("say so: layouts=")[2].partition("\n")[0]
+    assert hint == "{'0.*': 'c h w -> h w c'}"
+    assert interop.load_state_dict(twin, state_dict, layouts={"0.*": "c h w -> h w c"}).ok
+    flat = nnx.LayerNorm(12, reduction_axes=(-2, -1), feature_axes=(-2, -1), rngs=RNGS)
+    with pytest.raises(interop.StateDictError, match=r"keeps its arrays flat, .*use jax_tconv.nnx.LayerNorm\("):
+        interop.load_state_dict(flat, torch.nn.LayerNorm([4, 3]).state_dict())
+    with pytest.raises(interop.StateDictError, match="layouts is for .* this is a Conv, whose kernel PyTorch lays out"):
+        conv = nnx.Sequential(nnx.Conv(3, 3, (1, 1), rngs=RNGS))
+        interop.load_state_dict(conv, {}, layouts={"0.kernel": "o i h w -> h w i o"})
+    for axes, shape in [((-1, -2), (3, 3)), ((-2, -1), 3), ((1, 2), (3, 3)), (None, ())]:
+        with pytest.raises(ValueError, match="axes must be negative ints in increasing order, one for each size"):
+            jax_tconv.nnx.LayerNorm(shape, axes=axes, rngs=RNGS)
+
+
+def test_running_statistics_that_an_instance_norm_has_not():
+    state_dict = torch.nn.InstanceNorm2d(3, affine=True, track_running_stats=True).state_dict()
+    with pytest.raises(interop.StateDictError, match="running_var: .*a BatchNorm with use_running_average=True"):
+        interop.load_state_dict(nnx.InstanceNorm(3, rngs=RNGS), state_dict)
+
+
 def test_groups_that_flax_has_not():
     grouped = torch.nn.ConvTranspose2d(4, 4, 3, groups=2).state_dict()
     with pytest.raises(interop.StateDictError, match="Flax's ConvTranspose has no groups; jax_tconv's has"):
         interop.load_state_dict(nnx.ConvTranspose(4, 4, (3, 3), rngs=RNGS), grouped)
-    with pytest.raises(interop.StateDictError, match="Flax's PReLU has one slope"):
+    with pytest.raises(interop.StateDictError, match="Flax's PReLU has one slope for all channels; jax_tconv's has"):
         interop.load_state_dict(nnx.PReLU(), torch.nn.PReLU(4).state_dict())
+    with pytest.raises(interop.StateDictError, match="num_parameters must be the same on both sides"):
+        interop.load_state_dict(jax_tconv.nnx.PReLU(), torch.nn.PReLU(4).state_dict())
 
 
 def test_every_class_of_the_table_is_tried():
     tried = {cell for _, ours, theirs in CELLS.values() for cell in (*ours, *theirs)}
+    tried |= {jax_tconv.nnx.GRUCell}  # in test_interop_recurrent.py
     tried |= {nnx.MultiHeadAttention, nn.MultiHeadDotProductAttention, nn.DenseGeneral, nnx.LinearGeneral}
     for _, ours, theirs, _ in LAYERS.values():
         tried |= {type(make()) for make in (ours, theirs) if make}

@@ -15,7 +15,7 @@ from jax_tconv.interop._convert.norms import spectral_norm, weight_norm
 torch = pytest.importorskip("torch")
 
 from tests.networks import NETWORKS  # noqa: E402  (needs torch)
-from tests.test_interop_layers import CELLS, LAYERS, VECTORS, as_flax, close, made  # noqa: E402
+from tests.test_interop_layers import CELLS, LAYERS, SQUARES, VECTORS, as_flax, close, made  # noqa: E402
 from tests.test_interop_networks import convert, flax_inputs, one_thread, run  # noqa: E402, F401
 from tests.test_interop_parametrizations import LAYERS as NORMED  # noqa: E402
 from tests.test_interop_parametrizations import NORMS, SHAPES, effective, normed  # noqa: E402
@@ -110,7 +110,7 @@ def test_layers(name, kind):
     trainable = [f"module.{name}" for name, _ in layer.named_parameters()]
     assert all((tensors[name] != original[name]).all() for name in trainable)
     layer.load_state_dict({name.removeprefix("module."): tensor for name, tensor in tensors.items()}, strict=True)
-    inputs = torch.tensor(x if shape in (VECTORS, "tokens") else np.moveaxis(x, -1, 1))
+    inputs = torch.tensor(x if shape in (VECTORS, SQUARES, "tokens") else np.moveaxis(x, -1, 1))
     with torch.inference_mode():
         close(np.asarray(model(jnp.asarray(x))), as_flax(name, layer(inputs)))
 

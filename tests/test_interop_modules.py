@@ -151,6 +151,50 @@ def test_layers_on_the_last_axis(module, tail, batch):
     check(randomized(module), *batch, *tail, moved=False)
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (tnn.Sequential(tnn.Conv2d(3, 4, 1), tnn.LayerNorm([4, 5, 6])), (2, 3, 5, 6)),
+        (tnn.Sequential(tnn.Conv2d(4, 4, 1), tnn.LayerNorm([4, 4, 4]), tnn.Conv2d(4, 2, 2)), (2, 4, 4, 4)),
+        (tnn.Sequential(tnn.Conv1d(5, 5, 1), tnn.LayerNorm([5, 5], bias=False)), (2, 5, 5)),
+        (tnn.Sequential(tnn.Conv2d(3, 4, 1), tnn.LayerNorm([4, 4])), (2, 3, 4, 4)),
+        (tnn.Sequential(tnn.Conv3d(3, 4, 1), tnn.LayerNorm([4, 2, 3, 4], elementwise_affine=False)), (2, 3, 2, 3, 4)),
+    ],
+)
+def test_layer_norms_over_maps(module, shape):
+    randomized(module)
+    check(module, *shape)
+
+
+@pytest.mark.parametrize("before", [[], [tnn.Linear(5, 5)]])
+def test_layer_norms_over_several_axes_of_sequences(before):
+    check(randomized(tnn.Sequential(*before, tnn.LayerNorm([5, 5], eps=0.3), tnn.Linear(5, 2))), 2, 5, 5, moved=False)
+
+
+def test_a_shared_layer_norm_that_works_along_other_axes():
+    norm = randomized(tnn.LayerNorm([3, 3, 3]))
+    check(
+        tnn.Sequential(norm, tnn.Flatten(), tnn.Unflatten(1, (3, 3, 3)), norm), 2, 3, 3, 3, moved=False, moved_out=True
+    )
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 5, 7), (3, 5, 4, 5)])
+def test_a_slope_per_channel(shape):
+    module = randomized(tnn.PReLU(5))
+    with torch.no_grad():
+        module.weight -= 0.9
+    check(module, *shape)
+    before = {2: tnn.BatchNorm1d(5), 3: tnn.Conv1d(5, 5, 1), 4: tnn.Conv2d(5, 5, 1)}[len(shape)]
+    check(tnn.Sequential(before, module), *shape)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"affine": True, "eps": 0.3}, {"momentum": None}])
+def test_instance_norms_with_running_statistics(arguments):
+    module = randomized(tnn.InstanceNorm2d(5, track_running_stats=True, **arguments)).eval()
+    model = check(module, 3, 5, 4, 6)
+    assert isinstance(model, nnx.BatchNorm)
+
+
 def test_rms_norms_default_epsilon_is_torchs():
     x = torch.tensor([[1e-3, 2e-3]])  # squares next to float32's epsilon
     check(tnn.RMSNorm(2), x=x, moved=False)
@@ -194,13 +238,46 @@ def test_lstm_cell(bias):
 @pytest.mark.parametrize("bias", [True, False])
 def test_gru_cell(bias):
     module = randomized(tnn.GRUCell(3, 4, bias=bias))
+    check_gru_cell(module, jax_tconv.nnx.GRUCell if bias else nnx.GRUCell)
     if bias:
         with torch.no_grad():
             module.bias_hh[8:] = 0
+        check_gru_cell(module, nnx.GRUCell)
+
+
+def check_gru_cell(module, kind):
+    assert type(from_torch(module)) is kind
     x, h = torch.randn(2, 3), torch.randn(2, 4)
     carry, out = from_torch(module)(h.numpy(), x.numpy())
     agree(carry, module(x, h))
     agree(out, module(x, h))
+
+
+RECURRENT = [
+    {"batch_first": True},
+    {"num_layers": 3},
+    {"bidirectional": True, "bias": False, "batch_first": True},
+    {"num_layers": 2, "bidirectional": True, "dropout": 0.5},
+    {"num_layers": 2, "bias": False},
+]
+
+
+@pytest.mark.parametrize("arguments", RECURRENT)
+@pytest.mark.parametrize("cls", [tnn.LSTM, tnn.GRU])
+def test_recurrent_layers(cls, arguments):
+    module = randomized(cls(3, 4, **arguments)).eval()
+    model = from_torch(module)
+    for shape in ((5, 2, 3), (2, 7, 3)):
+        x = torch.randn(*shape)
+        agree(run(model, x.numpy()), module(x)[0])
+
+
+def test_dropout_between_recurrent_layers():
+    module = randomized(tnn.LSTM(3, 4, num_layers=2, dropout=0.5, batch_first=True))
+    x, model = torch.randn(2, 5, 3).numpy(), from_torch(module)
+    assert (model(x) != model(x)).any()
+    model.eval()
+    agree(model(x), module.eval()(torch.tensor(x))[0])
 
 
 @pytest.mark.parametrize("arguments", [{}, {"bias": False}, {"kdim": 5, "vdim": 5}, {"dropout": 0.4}])

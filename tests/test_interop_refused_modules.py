@@ -47,9 +47,10 @@ REFUSALS = [
     (lambda: tnn.Conv3d(3, 3, 3, padding=1, padding_mode="replicate"), r"'replicate' .*ReplicationPad3d before"),
     (lambda: tnn.BatchNorm2d(3, momentum=None), "momentum=None: .*set it to a number"),
     (lambda: tnn.BatchNorm2d(3, track_running_stats=False), "track_running_stats=False: .*set it to True"),
-    (lambda: tnn.InstanceNorm2d(3, track_running_stats=True), "track_running_stats=True: .*set it to False"),
-    (lambda: tnn.PReLU(3), "num_parameters=3: .*one slope"),
-    (lambda: tnn.LayerNorm((4, 3)), r"normalized_shape=\(4, 3\): .*one axis"),
+    (
+        lambda: tnn.InstanceNorm2d(3, track_running_stats=True),
+        r"track_running_stats=True in training: .*module.eval\(\).* or set it to False",
+    ),
     (lambda: tnn.RMSNorm((4, 3)), r"normalized_shape=\(4, 3\): .*one axis"),
     (lambda: tnn.RMSNorm(3, elementwise_affine=False), "eps=None without a weight: .*set it to a number"),
     (lambda: tnn.Embedding(5, 3, max_norm=1.0), r"max_norm=1.0: .*set it to None"),
@@ -63,7 +64,7 @@ REFUSALS = [
     (lambda: tnn.Linear(3, 3).double(), "weights are float64, .*jax_enable_x64.*module.float()"),
     (lambda: tnn.MaxPool2d(2), r"MaxPool2d\): no twin of it is known; .*Sequential, Linear, .*Conv\*d, .*ReLU"),
     (lambda: tnn.ModuleList([tnn.Linear(3, 3)]), r"ModuleList\): no twin of it is known"),
-    (lambda: tnn.LSTM(3, 3), r"LSTM\): no twin of it is known"),
+    (lambda: tnn.RNN(3, 3), r"RNN\): no twin of it is known"),
     (lambda: tnn.LazyLinear(3), "lazy and has no weights yet; call it once"),
     (lambda: OwnForward(3, 3, 3), r"OwnForward\): it has a forward of its own, not torch.nn.Conv2d's"),
     (patched, r"Linear\): it has a forward of its own, not torch.nn.Linear's"),
@@ -80,7 +81,7 @@ REFUSALS = [
     (lambda: parametrized(tnn.Linear(3, 3), "weight_norm", "spectral_norm"), "_WeightNorm, _SpectralNorm"),
 ]
 ALONE_ONLY = [
-    (lambda: tnn.GRUCell(3, 3), "the last third of bias_hh is not zero, .*linen_variables"),
+    (lambda: tnn.LSTM(3, 3, proj_size=2), "proj_size=2: Flax's LSTM does not project .*set it to 0"),
     (lambda: tnn.MultiheadAttention(4, 2), "batch_first=False: .*set it to True"),
     (lambda: tnn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True), "add_bias_kv or add_zero_attn"),
     (lambda: tnn.MultiheadAttention(4, 2, batch_first=True, add_zero_attn=True), "add_bias_kv or add_zero_attn"),
@@ -108,6 +109,8 @@ FIRST_AND_LAST = [
     (tnn.Conv1d(4, 4, 1), tnn.BatchNorm2d(4), r"input here is \(N, C, L\) in PyTorch, .*\(N, C, H, W\)"),
     (tnn.Conv1d(4, 4, 1), tnn.Softmax(2), r"dim=2 is not the channels of an input \(N, C, L\)"),
     (tnn.Conv1d(4, 4, 1), tnn.Softmax(-1), r"dim=-1 is not the channels of an input \(N, C, L\)"),
+    (tnn.LayerNorm((4, 4)), tnn.PReLU(4), r"input here is \(N, ..., C\) in PyTorch, .*\(N, C\) or \(N, C, L\)"),
+    (tnn.Conv1d(4, 4, 1), tnn.LayerNorm((4, 4, 4)), r"input here is \(N, C, L\) in PyTorch, .*\(N, ..., C\)"),
     (tnn.Conv1d(4, 4, 1), tnn.RMSNorm(4), r"input here is \(N, C, L\) in PyTorch, .*\(N, C\) or \(N, ..., C\)"),
     (tnn.Conv2d(4, 4, 1), tnn.BatchNorm1d(4), r"input here is \(N, C, H, W\) in PyTorch, .*\(N, C\) or \(N, C, L\)"),
     # Of vectors it would be true, but a sequence of them has its second axis elsewhere.
@@ -124,7 +127,12 @@ def test_layers_whose_axes_do_not_meet(first, second, message):
 
 
 def test_cells_and_attention_have_no_place_in_a_sequential():
-    for module in (tnn.LSTMCell(3, 3), tnn.GRUCell(3, 3), tnn.MultiheadAttention(4, 2, batch_first=True)):
+    for module in (
+        tnn.LSTMCell(3, 3),
+        tnn.GRUCell(3, 3),
+        tnn.GRU(3, 3),
+        tnn.MultiheadAttention(4, 2, batch_first=True),
+    ):
         with pytest.raises(ValueError, match=rf'module "0" \({type(module).__name__}\): it does not take one tensor'):
             from_torch(tnn.Sequential(module))
 
@@ -133,10 +141,10 @@ def test_every_fault_in_one_error():
     tied = tnn.Linear(3, 3)
     tied.weight = (first := tnn.Linear(3, 3)).weight
     # Nothing is known of what the pooling gives: the last layer has no fault.
-    module = tnn.Sequential(tnn.PReLU(2), tnn.Sequential(first, tied, tnn.MaxPool1d(2)), tnn.Conv1d(3, 3, 1))
+    module = tnn.Sequential(tnn.RMSNorm((2, 2)), tnn.Sequential(first, tied, tnn.MaxPool1d(2)), tnn.Conv1d(3, 3, 1))
     with pytest.raises(ValueError, match=r"as it is \(3\)") as caught:
         from_torch(module)
-    for words in ('module "0" (PReLU)', 'module "1.2" (MaxPool1d)', "1.0.weight and 1.1.weight are one parameter"):
+    for words in ('module "0" (RMSNorm)', 'module "1.2" (MaxPool1d)', "1.0.weight and 1.1.weight are one parameter"):
         assert words in str(caught.value)
 
 

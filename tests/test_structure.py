@@ -14,7 +14,7 @@ PLACES = {"jax_tconv.interop": ROOT / "interop", "jax_tconv": ROOT / "jax_tconv"
 
 # What the modules of a room may import from the package besides one another; a room is named by its longest entry here.
 CORE = {"jax_tconv._call", "jax_tconv._methods", "jax_tconv._selection", "jax_tconv._op"}
-LAYERS = {"jax_tconv.linen", "jax_tconv.nnx"}
+LAYERS = {"jax_tconv.linen", "jax_tconv.nnx", "jax_tconv._nnx_layers"}
 SHARED = {"jax_tconv.interop._tables", "jax_tconv.interop._tensors"}
 ALLOWED = {
     "jax_tconv._call": set(),
@@ -23,7 +23,8 @@ ALLOWED = {
     "jax_tconv._op": CORE,
     "jax_tconv.initializers": set(),
     "jax_tconv.linen": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers"},
-    "jax_tconv.nnx": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers"},
+    "jax_tconv._nnx_layers": {"jax_tconv._call"},
+    "jax_tconv.nnx": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers", "jax_tconv._nnx_layers"},
     "jax_tconv": CORE,
     "jax_tconv.interop._tables": set(),
     "jax_tconv.interop._tensors": set(),

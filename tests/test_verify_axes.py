@@ -222,6 +222,53 @@ def test_a_fault_in_each_of_their_layers(original, twin, x):
         largest.set_value(largest[...] + np.random.default_rng(1).normal(size=largest.shape))
 
 
+def test_a_norm_over_a_whole_map():
+    """Its axes are in another order in Flax, and so are its weights."""
+    original = torch_model(
+        lambda self, x: self.norm(self.conv(x)), conv=conv, norm=lambda: torch.nn.LayerNorm([4, 4, 4])
+    )
+    torch.nn.init.normal_(original.norm.weight)
+    twin = nnx_model(
+        lambda self, x: self.norm(self.conv(x)),
+        conv=flax_conv,
+        norm=lambda: jax_tconv.nnx.LayerNorm((4, 4, 4), rngs=RNGS),
+    )
+    layouts = {"norm.*": "c h w -> h w c"}
+    loaded(original, twin, layouts=layouts)
+    assert interop.verify(original, twin, MAPS, layouts=layouts).ok
+    loaded(original, twin)
+    found = interop.verify(original, twin, MAPS, layouts=layouts)
+    assert found.first_difference.name == "norm"
+    assert "its scale is not what norm.weight makes: its axes are in another order" in found.verdict
+
+
+LAYERS = {"LSTM": nnx.OptimizedLSTMCell, "GRU": jax_tconv.nnx.GRUCell}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_several_recurrent_layers_of_both_directions(name):
+    def make():
+        def one(features, **options):
+            return nnx.RNN(LAYERS[name](features, 8, rngs=RNGS), **options)
+
+        sides = [(one(n), one(n, reverse=True, keep_order=True)) for n in (8, 16)]
+        return nnx.List([nnx.Bidirectional(*both) for both in sides])
+
+    original = torch_model(
+        lambda self, x: self.rnn(x)[0], rnn=lambda: getattr(torch.nn, name)(8, 8, num_layers=2, bidirectional=True)
+    )
+    twin = nnx_model(lambda self, x: self.rnn[1](self.rnn[0](x)), rnn=make)
+    loaded(original, twin)
+    found = interop.verify(original, twin, CUBE)
+    assert found.ok, found
+    assert [(one.name, one.reason) for one in found.not_compared] == [
+        ("rnn", "layer 1 of 2: PyTorch shows the output of the last")
+    ]
+    kernel = twin.rnn[1].backward_rnn.cell.dense_h.kernel
+    kernel.set_value(kernel[...] * 2)
+    assert interop.verify(original, twin, CUBE).first_difference.name == "rnn"
+
+
 def bidirectional(name, **options):
     return torch_model(
         lambda self, x: self.rnn(x)[0], rnn=lambda: getattr(torch.nn, name)(8, 8, bidirectional=True, **options)
@@ -272,8 +319,9 @@ def test_a_recurrent_layer_in_linen(kind):
     found = interop.verify(original, kind().bind(variables), CUBE)
     assert found.ok, found
     assert [layer.name for layer in found.layers] == ["rnn"]
-    cell = variables["params"]["rnn"]["cell"]["hn"]
-    cell["kernel"] = cell["kernel"] * 2
+    params = variables["params"]
+    cell = params["rnn"]["cell"] if "rnn" in params else params["GRUCell_0"]
+    cell["hn"]["kernel"] = cell["hn"]["kernel"] * 2
     found = interop.verify(original, kind().bind(variables), CUBE)
     assert found.first_difference.name == "rnn"
     assert "its hn.kernel is not what rnn.weight_hh_l0 makes" in found.verdict

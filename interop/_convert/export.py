@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from .._layers.model import Layer, Place, join
+from .._layers.model import Layer, Place
 from .matching import Options
 from .naming import new_names
 
@@ -46,9 +46,13 @@ def export(
 def _tensors(layer: Layer, arrays: Mapping[Place, Any]) -> dict[str, NDArray[Any]]:
     """A layer's tensors under the last spelling of each of its names, with zeros for those that Flax does not have."""
     converted = layer.type.to_torch({name: values(arrays[slot.place], slot.path) for name, slot in layer.slots.items()})
-    suffixed = {name + layer.suffix: tensor for name, tensor in converted.items()}
-    suffixed |= {name: np.zeros((), np.int64) for name in layer.type.torch_only}
-    return {join(names[-1], name): tensor for names in layer.paths for name, tensor in suffixed.items()}
+    converted |= {name: np.zeros((), np.int64) for name in layer.type.torch_only}
+    named = [layer.names(name) for name in converted]
+    return {
+        names[place][-1]: tensor
+        for place in range(len(layer.paths))
+        for names, tensor in zip(named, converted.values(), strict=True)
+    }
 
 
 def counter(name: str, given: Counters) -> int:

@@ -31,8 +31,9 @@ def linen_variables(
     """The variables of a linen module, with the values of a PyTorch state dict, and the report on them.
 
     A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
-    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. Everything else is as in
-    `load_state_dict`. Each array has the dtype that the module gives it.
+    and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. LSTMs and GRUs are `nn.RNN`
+    and `nn.Bidirectional`. Everything else is as in `load_state_dict`. Each array has the dtype that the module gives
+    it.
 
     Args:
       module: the module.

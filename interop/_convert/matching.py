@@ -1,13 +1,14 @@
 """Which tensor of a state dict fills which array of a model, and what is said of the others."""
 
 import dataclasses
+import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 
-from .._layers.model import Hints, Layer, Place, read_hints
+from .._layers.model import Hints, Layer, Place, join, read_hints
 from .._tensors import to_numpy
 from .naming import Rename, check_rename, new_names, prefix_advice
 from .order import pair_by_order
@@ -18,7 +19,16 @@ from .sources import Source
 
 Match = Literal["name", "order"]
 # Old checkpoints of networks with InstanceNorm have them, and their own code deletes them.
-STATISTICS = "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename"
+STATISTICS = (
+    "the model's layer keeps no running statistics; if PyTorch's uses none either, drop them with rename; if it does "
+    "(InstanceNorm with track_running_stats), a BatchNorm with use_running_average=True computes the same"
+)
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+LAYERS = (
+    "PyTorch's module has more layers or directions than the model's: a list of RNNs has several layers, a "
+    "Bidirectional both directions"
+)
+_RECURRENT = re.compile(r"(weight|bias)_(ih|hh)_l\d+(_reverse)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +67,18 @@ def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered
         matching.match(layer)
     for name, source in sources.items():
         if name not in matching.used:
-            statistics = STATISTICS if name.rpartition(".")[2] in ("running_mean", "running_var") else ""
-            rows.append(source.row("unexpected", hints.get(name, statistics)))
+            rows.append(source.row("unexpected", hints.get(name) or _left_over(name, matching.used)))
     report = Report(tuple(rows))
     advice = prefix_advice(report.missing_keys, report.unexpected_keys)
     return Plan(list(matching.fillings.values()), dataclasses.replace(report, advice=advice), sources)
+
+
+def _left_over(name: str, used: Collection[str]) -> str:
+    """What to say of a tensor that no layer takes, by its name and those of the others."""
+    path, _, last = name.rpartition(".")
+    if last in _RUNNING:
+        return STATISTICS
+    return LAYERS if _RECURRENT.fullmatch(last) and join(path, "weight_ih_l0") in used else ""
 
 
 def _read(

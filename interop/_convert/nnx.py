@@ -31,9 +31,11 @@ def load_state_dict(
     """Fills an nnx model, in place, with the tensors of a PyTorch state dict.
 
     A tensor `a.b.0.weight` fills the layer at `model.a.b[0]`; the items of an `nnx.Sequential` or a list are numbered
-    as in torch, and the cell of an `nnx.RNN` is torch's one-layer LSTM or GRU. How a tensor is laid out follows from
-    the layer's type, never from its shape. Weight norm and spectral norm are folded. Prefixes that torch's wrappers
-    leave, such as `module.` and `_orig_mod.`, are removed.
+    as in torch. torch's LSTM and GRU, with all their layers and directions under one name, are an `nnx.RNN`, an
+    `nnx.Bidirectional`, a module of your own that holds two RNNs, one of them with `reverse=True`, and nothing else
+    with arrays, or a list of such layers that fit each other. How a tensor is laid out follows from the layer's type,
+    never from its shape. Weight norm and spectral norm are folded. Prefixes that torch's wrappers leave, such as
+    `module.` and `_orig_mod.`, are removed.
 
     Args:
       model: the model; it is changed only if everything fits. Only its arrays' shapes and dtypes matter, so
@@ -45,9 +47,12 @@ def load_state_dict(
         it is an error if they could be paired in two ways. A model that went through `nnx.eval_shape`, `nnx.clone` or
         `nnx.jit` has lost its order, and is paired by type and shape alone.
       flatten: for each Linear that takes a flattened channels-last feature map, by its name, the map's shape
-        `(*spatial, channels)`: torch flattens the channels first.
-      layouts: for each array with several axes that a module of your own holds itself, by its name, its layout in torch
-        and in Flax, in the notation of einops, such as `"1 c h w -> 1 h w c"`.
+        `(*spatial, channels)`: torch flattens the channels first. A name may be a pattern, where `*` stands for any
+        characters, such as `"heads.*"`: all that it fits is meant, unless it is named itself or by a longer pattern.
+      layouts: for each array with several axes that a module of your own holds itself, by its name in Flax or a
+        pattern, its layout in torch and in Flax, in the notation of einops, such as `"1 c h w -> 1 h w c"`. So too
+        for the scale and the bias of a norm over several axes, which are in torch's order unless this says otherwise:
+        `{"norm.*": "c h w -> h w c"}` is torch's `LayerNorm([C, H, W])` over a map.
       strict: whether a missing, an unexpected or a misshapen tensor, or an array that has no rule, is an error.
         Otherwise what fits is loaded, and the report lists the rest.
       downcast: whether values may be rounded to the dtypes of the model, such as float64 to float32.
@@ -97,7 +102,8 @@ def state_dict(
 
     `torch_module.load_state_dict(interop.to_torch(interop.state_dict(model)))` takes it. Each value comes back bit for
     bit; a weight that was folded from weight norm or spectral norm comes back as a plain weight, and where torch has
-    two biases for Flax's one, the first has the sum and the second is zero.
+    two biases for Flax's one, the first has the sum and the second is zero. RNNs that could have been loaded from one
+    LSTM or GRU, as its layers or directions, come back as one; `rename` makes them several.
 
     With `like`, the state dict that was loaded, its form comes back instead: its names, in its order, with prefixes,
     norms, both biases, counters, and the tensors that Flax has no use for. Where the model has the values that loading

@@ -1,6 +1,7 @@
 """Pairing layers by type, shape and order, for a checkpoint whose names have nothing in common with the model's."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -12,6 +13,8 @@ from .sources import Source
 
 # A layer within torch's attention, whose tensors belong to the layer around it.
 _WITHIN = {"out_proj": ("in_proj_weight", "q_proj_weight")}
+# torch numbers the layers of an LSTM or a GRU at the end of its tensors' names; each direction of one is a Flax layer.
+_RECURRENT, _NUMBER = re.compile(r"((?:weight|bias)_(?:ih|hh))_l(\d+(?:_reverse)?)"), "_l*"
 Group = dict[str, Source]
 Tensors = frozenset[tuple[str, Shape]]
 _TORCH_ONLY = {name for kind in LAYER_TYPES.values() if isinstance(kind, LayerType) for name in kind.torch_only}
@@ -37,7 +40,7 @@ def pair_by_order(
     groups = _candidates({name: s for name, s in sources.items() if name not in taken}, unmatched)
     pairs, problems = _paired(groups, unmatched, ordered)
     renamed = {
-        source.name: join(layer.path, torch_name + layer.suffix)
+        source.name: layer.names(torch_name.removesuffix(_NUMBER))[0][-1]
         for name, layer in pairs.items()
         for torch_name, source in groups[name].items()
     }
@@ -56,6 +59,8 @@ def _candidates(sources: Mapping[str, Source], layers: list[Layer]) -> dict[str,
         outer, _, inner = path.rpartition(".")
         if any(join(outer, sign) in sources for sign in _WITHIN.get(inner, ())):
             path, last = outer, join(inner, last)
+        if numbered := _RECURRENT.fullmatch(last):
+            path, last = join(path, numbered[2]), numbered[1] + _NUMBER
         groups.setdefault(path, {})[last] = source
     return {name: group for name, group in groups.items() if any(names <= group.keys() for names in kinds)}
 
@@ -63,7 +68,7 @@ def _candidates(sources: Mapping[str, Source], layers: list[Layer]) -> dict[str,
 def _needed(layer: Layer) -> Tensors:
     """The names and shapes of the tensors that fill a layer of the model."""
     return frozenset(
-        (name + layer.suffix, parameter.torch_shape(slot.shape))
+        (name + (_NUMBER if any(layer.suffixes[0]) else ""), parameter.torch_shape(slot.shape))
         for parameter, slot in layer.parameters()
         for name in parameter.torch_names
     )

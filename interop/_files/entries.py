@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .modules import opened
 from .pickles import Name, Unmade
 from .refusal import Refused, listed, plain
 from .torch_tensors import Tensor
@@ -30,6 +31,7 @@ _OTHER_TENSORS = {
 
 def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
     """`content`, or its entry, if that is a dict of tensors; if not, Refused, naming the entries that are."""
+    content = opened(content)
     if entry is not None:
         content = _at(content, entry)
     if isinstance(content, dict) and all(map(_is_tensor, content.values())):

@@ -7,7 +7,7 @@ nothing else. A call is answered by the caller's own function for that name, or 
 
 import pickletools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
@@ -17,6 +17,7 @@ from .refusal import Refused, plain
 MOST_OPERATIONS = 5_000_000
 MOST_BYTES = 64 * 2**20
 
+NO_STATE: Mapping[str, Any] = {}
 _VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 _VALUES |= {"BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 _CONSTANTS: dict[str, Callable[[], Any]] = {
@@ -37,11 +38,12 @@ class Name:
     name: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Unmade:
-    """What calling `name` would have made."""
+    """What calling `name` would have made, and the attributes that it would have, as the plain data they are."""
 
     name: str
+    state: Mapping[str, Any] = field(default_factory=lambda: NO_STATE)
 
 
 class _OtherKey:
@@ -115,7 +117,7 @@ def unpickle(
                     _, _, called = stack.pop(), stack.pop(), stack.pop()
                     stack.append(_call({}, called, ()))
                 case "BUILD":
-                    stack.pop()  # attributes; no state dict has its tensors there
+                    _build(stack.pop(), stack[-1])
                 case "BINPERSID" if load_persistent:
                     stack.append(load_persistent(stack.pop()))
                 case "POP":
@@ -149,6 +151,12 @@ def _call(calls: Mapping[str, Callable[..., Any]], called: Any, arguments: Any) 
     if isinstance(called, Name) and called.name in calls:
         return calls[called.name](*arguments)
     return Unmade(called.name)
+
+
+def _build(state: Any, target: Any) -> None:
+    """Keeps the attributes of something unmade: of a whole pickled model, its tensors are there."""
+    if isinstance(target, Unmade) and isinstance(state, dict):
+        target.state = state
 
 
 def _extend(target: Any, items: list[Any]) -> None:

@@ -44,10 +44,11 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
 
     Args:
       path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
-        tensors of any device; or the index of a checkpoint in several files, such as
-        `model.safetensors.index.json`. Or a folder with one of these in it.
+        tensors of any device, of a state dict or of a whole module; or the index of a checkpoint in several files, such
+        as `model.safetensors.index.json`. Or a folder with one of these in it.
       entry: if the file holds more than a dict of tensors, the key of that dict, such as `"state_dict"`, or keys, such
-        as `"model.generator"`.
+        as `"model.generator"`. A whole pickled module, which is read from its attributes as data, counts as its state
+        dict; names that its class's own `state_dict` would change are as they are within it.
 
     Returns:
       A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.

@@ -138,4 +138,7 @@ CALLS = _REBUILDS | {
     "collections.OrderedDict": as_dict,
     "collections.Counter": as_dict,
     "collections.defaultdict": lambda *_: {},
+    # A set would hash its items.
+    "__builtin__.set": lambda items=(): items,
+    "builtins.set": lambda items=(): items,
 }

@@ -3,14 +3,15 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 from flax import nnx
 
 from .._convert.nnx import load_state_dict
 from .forms import ANY, Site
-from .twins import ALONE, TWINS
+from .recurrent import RECURRENT, zero_biases
+from .twins import ALONE, TWINS, moved_axes
 
 
 def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
@@ -19,21 +20,24 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
     `module` is a ConvTranspose (which becomes this library's), another layer or an activation that Flax has, or an
     `nn.Sequential` of them, nested or not, which becomes an `nnx.Sequential`. What PyTorch takes as `(N, C, *spatial)`
     the result takes, and gives, as `(N, *spatial, C)`; vectors, and sequences of vectors or of indices (for a Linear, a
-    LayerNorm, an Embedding, attention), are the same for both. A Flatten keeps PyTorch's order, channels first; as the
-    first layer it takes maps, channels last. A BatchNorm1d or GroupNorm beside a Linear takes vectors.
+    LayerNorm, an Embedding, an LSTM, attention), are the same for both. A Flatten keeps PyTorch's order, channels
+    first; as the first layer it takes maps, channels last. A BatchNorm1d, a GroupNorm, or a PReLU with a slope per
+    channel takes vectors beside a Linear. A LayerNorm over several axes takes maps after a layer that gives them, and
+    has the same axes in both elsewhere.
 
     Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
     in training (`model.eval()` ends it) and compute the same, apart from what Dropout drops. What they learn can
     differ: Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer updated, and an
-    Embedding has no padding_idx.
+    Embedding has no padding_idx. An InstanceNorm with running statistics becomes, in evaluation, a BatchNorm, and in
+    training it is refused.
 
     Args:
       module: the torch module; it is not changed.
       rngs: what Dropout draws from in training; None means `nnx.Rngs(0)`.
 
     Returns:
-      An nnx module; for an activation by itself, a function. A cell's carry is Flax's, `(c, h)` for an LSTMCell, and
-      attention gives its output without the weights.
+      An nnx module; for an activation by itself, a function. A cell's carry is Flax's, `(c, h)` for an LSTMCell;
+      attention gives its output without the weights, and an LSTM or a GRU its outputs without the state.
 
     Raises:
       TypeError: `module` is not a torch module.
@@ -64,7 +68,7 @@ class _Conversion:
     """A walk over a torch module: the layers made so far, by the module's id, and the faults found."""
 
     site: Site
-    layers: dict[int, nnx.Module] = dataclasses.field(default_factory=dict)
+    layers: dict[Hashable, nnx.Module] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
 
     def twin(self, module: Any, path: str) -> Any:
@@ -92,16 +96,17 @@ class _Conversion:
         layer = build(module, self.site)
         if not isinstance(layer, nnx.Module):
             return layer
-        if id(module) not in self.layers:
+        # A module that is used twice is one layer, unless it works along other axes there.
+        rule = moved_axes(module, self.site)
+        key = (id(module), rule, str(getattr(layer, "reduction_axes", "")))
+        if key not in self.layers:
             state_dict = module.state_dict()
-            if isinstance(layer, nnx.OptimizedLSTMCell | nnx.GRUCell) and not module.bias:
-                # Flax's cells always have one.
-                zeros = module.weight_hh.new_zeros(module.weight_hh.shape[0])
-                state_dict |= {"bias_ih": zeros, "bias_hh": zeros}
+            if name in RECURRENT:
+                state_dict |= zero_biases(module)
             if state_dict:
-                load_state_dict(layer, state_dict)
-            self.layers[id(module)] = layer
-        return self.layers[id(module)]
+                load_state_dict(layer, state_dict, layouts={"*": rule} if rule else None)
+            self.layers[key] = layer
+        return self.layers[key]
 
 
 def _torch_class(module: Any) -> str:

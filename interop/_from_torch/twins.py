@@ -7,35 +7,15 @@ module, write its function and name both at the end. A ValueError says what Flax
 from collections.abc import Set
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jax_tconv.nnx import ConvTranspose
+from jax_tconv.nnx import ConvTranspose, LayerNorm, PReLU
 
-from .forms import ANY, CHANNELS_FIRST, FEATURES_LAST, MAPS, VECTOR, Site
+from .forms import ANY, CHANNELS_FIRST, FEATURES_LAST, LAST, MAPS, VECTOR, Site
 from .functions import FUNCTIONS, Build
-
-_ZEROS = nnx.initializers.zeros_init()
-
-
-def _dtype(m: Any) -> Any:
-    """The dtype of the module's weights."""
-    tensors = (*m.parameters(), *m.buffers())
-    if not tensors:
-        return jnp.dtype(jnp.float32)
-    dtype = jnp.dtype(str(tensors[0].dtype).removeprefix("torch."))
-    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
-        raise ValueError(
-            f'its weights are {dtype}, which JAX has only after jax.config.update("jax_enable_x64", True); '
-            "do that, or convert module.float()"
-        )
-    return dtype
-
-
-def _weights(m: Any, site: Site) -> dict[str, Any]:
-    """The arguments of any layer with weights, which are loaded later."""
-    return {"param_dtype": _dtype(m), "rngs": site.rngs}
+from .recurrent import RECURRENT, gru_cell, lstm_cell, rnn
+from .weights import ZEROS, dtype, weights
 
 
 def _window(m: Any, site: Site) -> dict[str, Any]:
@@ -47,9 +27,9 @@ def _window(m: Any, site: Site) -> dict[str, Any]:
         "kernel_dilation": m.dilation,
         "feature_group_count": m.groups,
         "use_bias": m.bias is not None,
-        "kernel_init": _ZEROS,
-        "bias_init": _ZEROS,
-        **_weights(m, site),
+        "kernel_init": ZEROS,
+        "bias_init": ZEROS,
+        **weights(m, site),
     }
 
 
@@ -82,7 +62,7 @@ def _conv_transpose(m: Any, site: Site) -> ConvTranspose:
 
 def _linear(m: Any, site: Site) -> nnx.Linear:
     use_bias = m.bias is not None
-    return nnx.Linear(m.in_features, m.out_features, use_bias=use_bias, kernel_init=_ZEROS, **_weights(m, site))
+    return nnx.Linear(m.in_features, m.out_features, use_bias=use_bias, kernel_init=ZEROS, **weights(m, site))
 
 
 def _embedding(m: Any, site: Site) -> nnx.Embed:
@@ -91,12 +71,12 @@ def _embedding(m: Any, site: Site) -> nnx.Embed:
     if m.scale_grad_by_freq:
         raise ValueError("scale_grad_by_freq=True: Flax's Embed does not scale gradients; set it to False")
     site.forms = FEATURES_LAST
-    return nnx.Embed(m.num_embeddings, m.embedding_dim, embedding_init=_ZEROS, **_weights(m, site))
+    return nnx.Embed(m.num_embeddings, m.embedding_dim, embedding_init=ZEROS, **weights(m, site))
 
 
 def _scale(m: Any, site: Site) -> dict[str, Any]:
     # torch takes the variance in two passes.
-    return {"use_scale": m.weight is not None, "use_fast_variance": False, **_weights(m, site)}
+    return {"use_scale": m.weight is not None, "use_fast_variance": False, **weights(m, site)}
 
 
 def _norm(m: Any, site: Site) -> dict[str, Any]:
@@ -108,16 +88,38 @@ def _batch_norm(m: Any, site: Site) -> nnx.BatchNorm:
         raise ValueError("track_running_stats=False: Flax's BatchNorm always keeps running statistics; set it to True")
     if m.momentum is None:
         raise ValueError("momentum=None: Flax's BatchNorm has no cumulative average; set it to a number")
-    mode = {"momentum": 1 - m.momentum, "use_running_average": not m.training}
-    layer = nnx.BatchNorm(m.num_features, **mode, **_norm(m, site))
+    return _with_statistics(m, site, momentum=1 - m.momentum)
+
+
+def _with_statistics(m: Any, site: Site, **arguments: Any) -> nnx.BatchNorm:
+    layer = nnx.BatchNorm(m.num_features, use_running_average=not m.training, **arguments, **_norm(m, site))
     # Flax makes these float32 whatever param_dtype is.
     for statistic in (layer.mean, layer.var):
-        statistic.set_value(statistic[...].astype(_dtype(m)))
+        statistic.set_value(statistic[...].astype(dtype(m)))
     return layer
 
 
 def _layer_norm(m: Any, site: Site) -> nnx.LayerNorm:
-    return nnx.LayerNorm(_normalized_axis(m), **_norm(m, site))
+    shape = tuple(m.normalized_shape)
+    if len(shape) == 1:
+        site.take(FEATURES_LAST)
+        return nnx.LayerNorm(shape[0], **_norm(m, site))
+    if moved_axes(m, site):
+        return LayerNorm((*shape[1:], shape[0]), **_norm(m, site))
+    if site.forms == {MAPS.get(len(shape))}:
+        return LayerNorm(shape, axes=tuple(range(-1 - len(shape), -1)), **_norm(m, site))
+    # Unless the layers before say that the input is a map, the axes are where they are in torch.
+    site.take({LAST})
+    return LayerNorm(shape, **_norm(m, site))
+
+
+def moved_axes(m: Any, site: Site) -> str:
+    """How the weights of a LayerNorm over all axes of a map are laid out on both sides; empty for any other module."""
+    shape = getattr(m, "normalized_shape", ())
+    if len(shape) < 2 or site.forms != {MAPS.get(len(shape) - 1)}:
+        return ""
+    spatial = " ".join(f"s{n}" for n in range(1, len(shape)))
+    return f"c {spatial} -> {spatial} c"
 
 
 def _rms_norm(m: Any, site: Site) -> nnx.RMSNorm:
@@ -125,7 +127,7 @@ def _rms_norm(m: Any, site: Site) -> nnx.RMSNorm:
     if epsilon is None:
         if m.weight is None:
             raise ValueError("eps=None without a weight: torch's epsilon follows the input's dtype; set it to a number")
-        epsilon = float(jnp.finfo(jnp.promote_types(_dtype(m), jnp.float32)).eps)
+        epsilon = float(jnp.finfo(jnp.promote_types(dtype(m), jnp.float32)).eps)
     return nnx.RMSNorm(_normalized_axis(m), epsilon=epsilon, **_scale(m, site))
 
 
@@ -139,33 +141,21 @@ def _group_norm(m: Any, site: Site) -> nnx.GroupNorm:
     return nnx.GroupNorm(m.num_channels, m.num_groups, **_norm(m, site))
 
 
-def _instance_norm(m: Any, site: Site) -> nnx.InstanceNorm:
+def _instance_norm(m: Any, site: Site) -> nnx.InstanceNorm | nnx.BatchNorm:
+    if m.track_running_stats and m.training:
+        raise ValueError(
+            "track_running_stats=True in training: Flax's InstanceNorm keeps no running statistics; convert "
+            "module.eval(), which becomes a BatchNorm that uses them, or set it to False"
+        )
     if m.track_running_stats:
-        raise ValueError("track_running_stats=True: Flax's InstanceNorm keeps no running statistics; set it to False")
+        return _with_statistics(m, site)
     return nnx.InstanceNorm(m.num_features, **_norm(m, site))
 
 
-def _prelu(m: Any, site: Site) -> nnx.PReLU:
+def _prelu(m: Any, site: Site) -> PReLU:
     if m.num_parameters != 1:
-        raise ValueError(f"num_parameters={m.num_parameters}: Flax's PReLU has one slope for all channels; use one")
-    return nnx.PReLU(param_dtype=_dtype(m))
-
-
-def _cell(m: Any, site: Site) -> dict[str, Any]:
-    return {"kernel_init": _ZEROS, "recurrent_kernel_init": _ZEROS, **_weights(m, site)}
-
-
-def _lstm_cell(m: Any, site: Site) -> nnx.OptimizedLSTMCell:
-    return nnx.OptimizedLSTMCell(m.input_size, m.hidden_size, **_cell(m, site))
-
-
-def _gru_cell(m: Any, site: Site) -> nnx.GRUCell:
-    if m.bias and m.bias_hh[2 * m.hidden_size :].any():
-        raise ValueError(
-            "the last third of bias_hh is not zero, and nnx's GRUCell has no bias within the reset gate; "
-            "linen's has, and interop.linen_variables fills it"
-        )
-    return nnx.GRUCell(m.input_size, m.hidden_size, **_cell(m, site))
+        site.take(CHANNELS_FIRST)
+    return PReLU(m.num_parameters, param_dtype=dtype(m))
 
 
 def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
@@ -184,8 +174,8 @@ def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
         broadcast_dropout=False,
         deterministic=not m.training,
         decode=False,
-        kernel_init=_ZEROS,
-        **_weights(m, site),
+        kernel_init=ZEROS,
+        **weights(m, site),
     )
 
 
@@ -201,13 +191,15 @@ TWINS: dict[str, tuple[Build, Set[str]]] = {
     "BatchNorm1d": (_batch_norm, {VECTOR, MAPS[1]}),
     "BatchNorm2d": (_batch_norm, {MAPS[2]}),
     "BatchNorm3d": (_batch_norm, {MAPS[3]}),
-    "LayerNorm": (_layer_norm, FEATURES_LAST),
+    "LayerNorm": (_layer_norm, ANY),
     "RMSNorm": (_rms_norm, FEATURES_LAST),
     "GroupNorm": (_group_norm, CHANNELS_FIRST),
     "PReLU": (_prelu, ANY),
     "Dropout": (_dropout(), ANY),
-    "LSTMCell": (_lstm_cell, ANY),
-    "GRUCell": (_gru_cell, ANY),
+    "LSTMCell": (lstm_cell, ANY),
+    "GRUCell": (gru_cell, ANY),
+    "LSTM": (rnn, ANY),
+    "GRU": (rnn, ANY),
     "MultiheadAttention": (_attention, ANY),
 }
 for _spatial, _form in MAPS.items():
@@ -220,4 +212,4 @@ for _spatial, _form in MAPS.items():
 TWINS |= FUNCTIONS
 
 # They take or give several tensors, and so have no place in a Sequential.
-ALONE = {"LSTMCell", "GRUCell", "MultiheadAttention"}
+ALONE = {*RECURRENT, "MultiheadAttention"}

@@ -4,6 +4,7 @@ To add a layer type, describe its arrays in a `LayerType` and name its classes a
 how the layer is made, a function of the layer and of its arrays' shapes stands in the type's place.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -33,7 +34,14 @@ BATCH_NORM = LayerType(
 )
 RMS_NORM = LayerType("RMSNorm", (Parameter("weight", "scale", "c", "c"),))
 PRELU = LayerType(
-    "PReLU", (Parameter("weight", "negative_slope", "1", ""),), hint="Flax's PReLU has one slope for all channels"
+    "PReLU",
+    (Parameter("weight", "negative_slope", "c", "c"),),
+    hint="num_parameters must be the same on both sides",
+)
+FLAX_PRELU = LayerType(
+    "PReLU",
+    (Parameter("weight", "negative_slope", "1", ""),),
+    hint="Flax's PReLU has one slope for all channels; jax_tconv's has one for each, with num_parameters",
 )
 
 
@@ -48,6 +56,34 @@ def _flax_conv_transpose(layer: Any, shapes: Shapes) -> LayerType:
     """Flax's own, which applies the kernel backwards, or with `transpose_kernel` as the gradient of a convolution."""
     hint = "Flax's ConvTranspose has no groups; jax_tconv's has feature_group_count"
     return LayerType("ConvTranspose", (FLAX_KERNELS[layer.transpose_kernel], _BIAS), spectral_axis=1, hint=hint)
+
+
+def _norm_of_axes(norm: LayerType) -> Callable[[Any, Shapes], LayerType]:
+    """A norm over the last axis, or over several, whose order is the same on both sides unless the caller says so.
+
+    Over a feature map the channels are first in torch and last in Flax; over anything else the axes stay as they are.
+    """
+
+    def typed(layer: Any, shapes: Shapes) -> LayerType:
+        rank = max(map(len, shapes.values()))
+        if rank == 1:
+            axes = layer.feature_axes
+            if isinstance(layer, nnx.Module) and isinstance(axes, tuple | list) and len(axes) > 1:
+                raise UnsupportedLayerError(
+                    "over several axes it keeps its arrays flat, and their shape in PyTorch is not known; use "
+                    "jax_tconv.nnx.LayerNorm(normalized_shape)"
+                )
+            return norm
+        order = " ".join(f"a{n}" for n in range(rank))
+        spatial = " ".join("dhw"[1 - rank :])
+        parameters = tuple(
+            dataclasses.replace(p, torch_axes=order, flax_axes=order, free=True) for p in norm.parameters
+        )
+        moved = f"layouts={{'{{arrays}}': 'c {spatial} -> {spatial} c'}}"
+        hint = f"if PyTorch's input is a map, channels first, say so: {moved}" if rank < 5 else ""
+        return LayerType(norm.name, parameters, hint=hint)
+
+    return typed
 
 
 def _linear_general(layer: Any, shapes: Shapes) -> LayerType:
@@ -109,7 +145,23 @@ GRU = LayerType(
 )
 # nnx's cell has no bias of its own within the reset gate.
 GRU_STACKED = LayerType(
-    "GRUCell", (*_STACKED, Parameter("bias_ih", "dense_i.bias", "c", "c", added="bias_hh", without=(2, 3)))
+    "GRUCell",
+    (
+        *_STACKED,
+        Parameter(
+            "bias_ih",
+            "dense_i.bias",
+            "c",
+            "c",
+            added="bias_hh",
+            without=(2, 3),
+            instead="jax_tconv.nnx.GRUCell",
+        ),
+    ),
+)
+GRU_WITH_BOTH = LayerType(
+    "GRUCell",
+    (*_STACKED, Parameter("bias_ih", "dense_i.bias", "c", "c"), Parameter("bias_hh", "dense_h.bias", "c", "c")),
 )
 
 _CLASSES: tuple[tuple[LayerType | Callable[[Any, Shapes], LayerType], *tuple[type, ...]], ...] = (
@@ -120,14 +172,17 @@ _CLASSES: tuple[tuple[LayerType | Callable[[Any, Shapes], LayerType], *tuple[typ
     (_linear_general, linen.DenseGeneral, nnx.LinearGeneral),
     (EMBEDDING, linen.Embed, nnx.Embed),
     (BATCH_NORM, linen.BatchNorm, nnx.BatchNorm),
-    (NORM, linen.LayerNorm, nnx.LayerNorm, linen.GroupNorm, nnx.GroupNorm, linen.InstanceNorm, nnx.InstanceNorm),
-    (RMS_NORM, linen.RMSNorm, nnx.RMSNorm),
-    (PRELU, linen.PReLU, nnx.PReLU),
+    (NORM, linen.GroupNorm, nnx.GroupNorm, linen.InstanceNorm, nnx.InstanceNorm),
+    (_norm_of_axes(NORM), linen.LayerNorm, nnx.LayerNorm, jax_tconv.nnx.LayerNorm),
+    (_norm_of_axes(RMS_NORM), linen.RMSNorm, nnx.RMSNorm),
+    (PRELU, jax_tconv.linen.PReLU, jax_tconv.nnx.PReLU),
+    (FLAX_PRELU, linen.PReLU, nnx.PReLU),
     (LSTM, linen.LSTMCell, linen.OptimizedLSTMCell),
     (LSTM_NNX, nnx.LSTMCell),
     (LSTM_STACKED, nnx.OptimizedLSTMCell),
     (GRU, linen.GRUCell),
     (GRU_STACKED, nnx.GRUCell),
+    (GRU_WITH_BOTH, jax_tconv.nnx.GRUCell),
     (_attention, linen.MultiHeadDotProductAttention, nnx.MultiHeadAttention),
 )
 LAYER_TYPES = {cls: entry for entry, *classes in _CLASSES for cls in classes}

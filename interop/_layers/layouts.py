@@ -37,6 +37,8 @@ class Parameter:
       part: which of how many equal parts of the torch tensor's first axis: torch stacks gates and projections.
       added: another torch tensor of that layout, whose same part is added: torch has two biases where Flax has one.
       without: the part of `added` that Flax has no place for, and that must be zero.
+      instead: the layer to use where it is not.
+      free: whether torch may have the axes in another order, which only the caller knows.
       reverse: whether Flax keeps the spatial axes, the first ones of its array, backwards.
       sizes: the sizes of axes that follow from neither shape.
     """
@@ -48,6 +50,8 @@ class Parameter:
     part: tuple[int, int] = (0, 1)
     added: str | None = None
     without: tuple[int, int] | None = None
+    instead: str = ""
+    free: bool = False
     reverse: bool = False
     sizes: Mapping[str, int] = dataclasses.field(default_factory=lambda: NO_SIZES)
 
@@ -62,6 +66,8 @@ class Parameter:
         words = [] if self.torch_axes == self.flax_axes else [f"{self.torch_axes} -> {self.flax_axes}"]
         if self.part[1] > 1:
             words.insert(0, f"part {self.part[0] + 1} of {self.part[1]}")
+        if self.free:
+            words.append("axes in PyTorch's order; layouts= says otherwise")
         if self.reverse:
             words.append("reversed")
         return ", ".join(words)
@@ -84,7 +90,8 @@ class Parameter:
             if self.without is not None and np.any(_part(other, self.without)):
                 index, count = self.without
                 raise InexpressibleError(
-                    f"part {index + 1} of {count} of {self.added} is not zero, and this Flax layer has no place for it"
+                    f"part {index + 1} of {count} of {self.added} is not zero, and this Flax layer has no place for it;"
+                    f" {self.instead} has"
                 )
             tensor = tensor + _part(other, self.part)
         array = einops.rearrange(tensor, f"{self.torch_axes} -> {self.flax_axes}", **self._sizes(flax_shape))
@@ -120,7 +127,8 @@ class LayerType:
       parameters: the arrays, in the order in which torch lists its tensors.
       torch_only: names that PyTorch keeps for it and Flax has no use for.
       spectral_axis: which axis of the weight torch's spectral norm takes for the rows of a matrix.
-      hint: what to do if a tensor has a shape that the Flax layer cannot have.
+      hint: what to do if a tensor has a shape that the Flax layer cannot have; `{arrays}` stands for the pattern of the
+        names of its arrays.
     """
 
     name: str
@@ -133,6 +141,25 @@ class LayerType:
     def torch_names(self) -> tuple[str, ...]:
         """The tensors that torch keeps for it, in torch's order."""
         return tuple(dict.fromkeys(itertools.chain(*(parameter.torch_names for parameter in self.parameters))))
+
+    def laid_out(self, rules: Mapping[str, tuple[str, str] | None], pattern: str) -> "LayerType":
+        """The type of one layer, whose arrays' names fit `pattern`, with what the caller says of their layouts."""
+        given = {name: rule for name, rule in rules.items() if rule is not None}
+        parameters = []
+        for parameter in self.parameters:
+            rule = given.get(parameter.flax_name)
+            if rule is None:
+                parameters.append(parameter)
+                continue
+            if not parameter.free:
+                raise UnsupportedLayerError(
+                    f"layouts is for arrays of your own modules and for norms over several axes, but this is a "
+                    f"{self.name}, whose {parameter.flax_name} PyTorch lays out as {parameter.torch_axes!r}"
+                )
+            torch_axes, flax_axes = rule
+            parameters.append(dataclasses.replace(parameter, torch_axes=torch_axes, flax_axes=flax_axes, free=False))
+        hint = self.hint.replace("{arrays}", pattern)
+        return dataclasses.replace(self, parameters=tuple(parameters), hint=hint) if given or hint else self
 
     def to_torch(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The torch tensors of a layer with these Flax arrays. One that was added to another comes back as zeros."""

@@ -4,7 +4,7 @@ linen gives the items of a list in `setup`, and of an `nn.Sequential`, names suc
 calls them `blocks.0` and `0`. A checkpoint may have either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,8 @@ from flax import linen as nn
 from flax import traverse_util
 
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Path, Slot, check_hints, make_layer
+from .model import Hints, Layer, Slot, check_hints, make_layer
+from .recurrent import CELL, FORWARD, REVERSE, Mark, Path, both_directions, item_steps, part_steps
 
 # What a checkpoint fills; other collections, such as caches, keep what `init` gives them.
 COLLECTIONS = ("params", "batch_stats")
@@ -25,55 +26,88 @@ class Paths:
 
     def __init__(self) -> None:
         self.modules: dict[Path, nn.Module] = {}
-        # For each path its places in torch, and for each place its spellings, linen's own first.
-        self._spelled: dict[Path, tuple[tuple[Path, ...], ...]] = {}
         self._ranks: dict[Path, tuple[int, ...]] = {}
+        # The parts of recurrent modules, which linen may put elsewhere: by path, the module's path and torch's mark.
+        self._parts: dict[Path, tuple[Path, Mark]] = {}
+        self._places: dict[Path, tuple[tuple[Path, ...], ...]] = {}
 
     def note(self, module: nn.Module) -> None:
         """Adds a module that is being called, unless it is known."""
-        path, parent = module.path, module.parent
+        path = module.path
         if path in self.modules:
             return
         self.modules[path] = module
-        if path and path not in self._spelled:
-            attributes = vars(parent) if isinstance(parent, nn.Module) else {}
-            aliases = [name for name, value in attributes.items() if value is module and name != path[-1]]
-            last, rank = _item(parent, path[-1], attributes)
-            above = self.places(path[:-1])
-            places = [tuple(dict.fromkeys(((*names[0], path[-1]), (*names[-1], *last)))) for names in above]
-            places += [((*names[-1], other),) for names in above for other in aliases]
-            self._spelled[path] = tuple(places)
-            # What `setup` does not define is in the order of the calls.
-            self._ranks[path] = rank or (len(attributes), len(self.modules))
+        self._places.clear()
+        attributes = _attributes(module.parent)
+        _, rank = _item(module.parent, path[-1], attributes) if path else ([], ())
+        # What `setup` does not define is in the order of the calls.
+        self._ranks[path] = rank or (len(attributes), len(self.modules))
         if isinstance(module, nn.RNN):
-            self._spelled[(*path, "cell")] = tuple(((*names[-1], CELL),) for names in self.places(path))
+            self._parts[module.cell.path] = (path, CELL)
+        elif isinstance(module, nn.Bidirectional) and (both := both_directions(module)):
+            self._parts |= {rnn.path: (path, mark) for rnn, mark in zip(both, (FORWARD, REVERSE), strict=True)}
 
     def places(self, path: Path) -> tuple[tuple[Path, ...], ...]:
-        """The paths in torch of the module at `path`: for each place that shares it, the spellings."""
-        return self._spelled.get(path) or ((path,),)
+        """The paths in torch of the module at `path`: for each place that shares it, the spellings, linen's first.
+
+        What is known of them grows until the module that holds them all has been called.
+        """
+        if path not in self._places:
+            self._places[path] = tuple(map(tuple, self._found(path)))
+        return self._places[path]
+
+    def _found(self, path: Path) -> Iterator[Iterable[Path]]:
+        if path in self._parts:
+            whole, mark = self._parts[path]
+            yield from ([(*names, mark) for names in spellings] for spellings in self.places(whole))
+        elif path in self.modules and path:
+            module = self.modules[path]
+            attributes = _attributes(module.parent)
+            steps, _ = _item(module.parent, path[-1], attributes)
+            aliases = [name for name, value in attributes.items() if value is module and name != path[-1]]
+            above = self.places(path[:-1])
+            yield from (dict.fromkeys(_spellings(names, path[-1], steps)) for names in above)
+            yield from ([(*names[-1], other)] for names in above for other in aliases)
+        else:
+            yield [path]
 
     def order(self, path: Path) -> list[tuple[int, ...]]:
         """A key to sort paths in the order in which the modules are defined, in `setup` or by their calls."""
         return [self._ranks.get(path[: n + 1], ()) for n in range(len(path))]
 
 
-def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[Path, tuple[int, ...]]:
-    """What torch calls the child that linen calls `name`, and where the parent defines it, if it is an attribute.
+def _attributes(module: Any) -> Mapping[str, Any]:
+    return vars(module) if isinstance(module, nn.Module) else {}
+
+
+def _spellings(above: Sequence[Path], name: str, steps: Sequence[Path]) -> Iterator[Path]:
+    """What torch may call the child that linen calls `name`: linen's own names, then torch's, then those with marks."""
+    yield (*above[0], name)
+    marked = [path for path in above if any(isinstance(step, Mark) for step in path)]
+    plain = [path for path in above if path not in marked]
+    yield from ((*path, *step) for path in (*plain[-1:], *marked) for step in steps)
+
+
+def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[list[Path], tuple[int, ...]]:
+    """The steps in torch to the child that linen calls `name`, and where the parent defines it, if in an attribute.
 
     linen joins the names of a container and of its item.
     """
     for n, (attribute, value) in enumerate(attributes.items()):
         if attribute == name:
-            return (name,), (n,)
+            steps = part_steps(parent, value, (name,))
+            # torch lists the forward direction first.
+            return steps, (len(attributes) if REVERSE in steps[-1] else n,)
         item = name.removeprefix(f"{attribute}_")
         if item == name:
             continue
         inside = () if isinstance(parent, nn.Sequential) and attribute == "layers" else (attribute,)
         if isinstance(value, Mapping) and item in value:
-            return (*inside, item), (n, list(value).index(item))
+            return [(*inside, item)], (n, list(value).index(item))
         if isinstance(value, list | tuple) and all(part.isdigit() for part in item.split("_")):
-            return (*inside, *item.split("_")), (n, *map(int, item.split("_")))
-    return (name,), ()
+            places, literal = [*map(int, item.split("_"))], (*inside, *item.split("_"))
+            return item_steps(value, places[0], literal) if len(places) == 1 else [literal], (n, *places)
+    return [(name,)], ()
 
 
 def find_layers(

@@ -9,14 +9,12 @@ import numpy as np
 
 from .layer_types import after_flatten, layer_type
 from .layouts import LayerType, Parameter, Shape, UnsupportedLayerError
+from .patterns import fits, fitting
+from .recurrent import Path, dotted, suffix
 
-# A module's place in a model.
-Path: TypeAlias = tuple[str, ...]
 # What finds an array again: the identity of an nnx variable, the path of a linen one.
 Place: TypeAlias = Hashable
 UNKNOWN = LayerType("unknown", ())
-# Stands in a torch path for the cell of an RNN, which in torch is the RNN itself.
-CELL = "<cell>"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +36,14 @@ class Layer:
         may have, the most literal first.
       type: its type; `UNKNOWN`, which describes no arrays, if `problem` says why it has none.
       slots: its arrays, by their names within the layer.
-      suffix: what torch appends to the names of its tensors.
+      suffixes: what torch appends to the names of its tensors, for each of the paths.
     """
 
     paths: tuple[tuple[str, ...], ...]
     type: LayerType
     slots: Mapping[str, Slot]
+    suffixes: tuple[tuple[str, ...], ...]
     problem: str = ""
-    suffix: str = ""
 
     @property
     def path(self) -> str:
@@ -60,7 +58,10 @@ class Layer:
 
     def names(self, torch_name: str) -> tuple[tuple[str, ...], ...]:
         """What torch may call one of its tensors, as `paths`."""
-        return tuple(tuple(join(path, torch_name + self.suffix) for path in spellings) for spellings in self.paths)
+        return tuple(
+            tuple(join(path, torch_name + end) for path, end in zip(spellings, ends, strict=True))
+            for spellings, ends in zip(self.paths, self.suffixes, strict=True)
+        )
 
     def names_in(self, torch_name: str, tensors: Mapping[str, Any]) -> list[str]:
         """The names under which there is one of its tensors: one for each place that shares the layer."""
@@ -73,8 +74,8 @@ class Hints:
     """What the caller knows and the model does not say.
 
     Attributes:
-      flatten: for a layer that takes a flattened feature map, by its name, the map's shape `(*spatial, channels)`.
-      layouts: for an array of a module of no known type, by its name, its layouts in torch and in Flax.
+      flatten: for layers that take a flattened feature map, by name or pattern, the map's shape `(*spatial, channels)`.
+      layouts: for arrays whose type does not say it, by name or pattern, their layouts in torch and in Flax.
     """
 
     flatten: Mapping[str, Shape]
@@ -86,21 +87,24 @@ def make_layer(places: Sequence[Sequence[Path]], module: Any, slots: Mapping[str
 
     `places` are its paths in torch: for each place that shares it, the spellings.
     """
-    paths = tuple(tuple(dict.fromkeys(map(dotted, spellings))) for spellings in places)
+    spelled = [list(dict.fromkeys((dotted(path), suffix(path)) for path in spellings)) for spellings in places]
+    paths = tuple(tuple(path for path, _ in names) for names in spelled)
+    suffixes = tuple(tuple(end for _, end in names) for names in spelled)
     try:
         kind = _typed(paths, module, {name: slot.shape for name, slot in slots.items()}, hints)
     except UnsupportedLayerError as error:
-        return Layer(paths, UNKNOWN, slots, f"{type(module).__name__}: {error}")
-    # torch's RNN numbers its layers.
-    return Layer(paths, kind, slots, suffix="_l0" if places[0][-1][-1:] == (CELL,) else "")
+        return Layer(paths, UNKNOWN, slots, suffixes, f"{type(module).__name__}: {error}")
+    return Layer(paths, kind, slots, suffixes)
 
 
 def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
     """The type of a module with arrays of these shapes."""
-    kind = layer_type(module, shapes) or _own_arrays(paths, shapes, hints)
-    for spelling in itertools.chain(*paths):
-        if spelling in hints.flatten:
-            kind = after_flatten(kind, hints.flatten[spelling])
+    spellings = [*itertools.chain(*paths)]
+    rules = {array: fitting(hints.layouts, [join(path, array) for path in spellings]) for array in shapes}
+    kind = layer_type(module, shapes)
+    kind = _own_arrays(spellings, shapes, rules) if kind is None else kind.laid_out(rules, join(spellings[-1], "*"))
+    if (map_shape := fitting(hints.flatten, spellings)) is not None:
+        kind = after_flatten(kind, map_shape)
     known = {parameter.flax_name: parameter for parameter in kind.parameters}
     if strange := sorted(shapes.keys() - known.keys()):
         raise UnsupportedLayerError(f"it has arrays that the table of layer types does not: {', '.join(strange)}")
@@ -109,17 +113,18 @@ def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str,
     return kind
 
 
-def _own_arrays(paths: tuple[tuple[str, ...], ...], shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
+def _own_arrays(
+    spellings: Sequence[str], shapes: Mapping[str, Shape], rules: Mapping[str, tuple[str, str] | None]
+) -> LayerType:
     """The arrays that a module of no known type holds itself: vectors as they are, others as the caller says."""
     parameters = []
     for array, shape in shapes.items():
-        names = [join(spelling, array) for spelling in itertools.chain(*paths)]
-        rule = next((hints.layouts[name] for name in names if name in hints.layouts), None)
+        rule = rules[array]
         if rule is None and len(shape) > 1:
             axes = " ".join("abcdefgh"[: len(shape)])
             raise UnsupportedLayerError(
                 f"its array {array}, {shape}, belongs to no known type of layer; say how PyTorch lays it out, as in "
-                f"layouts={{{names[-1]!r}: '{axes} -> {axes}'}}"
+                f"layouts={{{join(spellings[-1], array)!r}: '{axes} -> {axes}'}}"
             )
         torch_axes, flax_axes = ("...", "...") if rule is None else rule
         parameters.append(Parameter(array, array, torch_axes, flax_axes))
@@ -160,13 +165,8 @@ def check_hints(hints: Hints, layers: Iterable[Layer]) -> None:
     arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
     for argument, names, known in (("flatten", hints.flatten, paths), ("layouts", hints.layouts, arrays)):
         for name in names:
-            if name not in known:
+            if not any(fits(name, path) for path in known):
                 raise ValueError(f"{argument} names {name!r}, which the model does not have")
-
-
-def dotted(path: Path) -> str:
-    """A torch path as torch writes it."""
-    return ".".join(name for name in path if name != CELL)
 
 
 def join(path: str, name: str) -> str:

@@ -1,13 +1,14 @@
 """The walk over an nnx model: its layers, their arrays, and what torch calls them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from flax import nnx
 
 from .layer_types import is_known
-from .model import CELL, Hints, Layer, Path, Place, Slot, check_hints, dotted, make_layer
+from .model import Hints, Layer, Place, Slot, check_hints, make_layer
+from .recurrent import CELL, REVERSE, Path, dotted, is_torch_module, item_steps, part_steps
 
 Variables = dict[Place, nnx.Variable[Any]]
 
@@ -19,13 +20,13 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer], Variables
             f"model must be an nnx model, got {type(model).__name__}; for linen there are linen_variables and "
             "linen_state_dict"
         )
-    found: dict[int, tuple[nnx.Module, Path, list[Path]]] = {}
+    found: dict[int, tuple[nnx.Module, Path, list[list[Path]]]] = {}
     within: Path | None = None
-    for path, torch_path, module in _walk(model):
+    for path, spellings, module in _walk(model):
         if within is not None and path[: len(within)] == within:
             continue  # a part of the layer before
         within = path if is_known(module) else None
-        found.setdefault(id(module), (module, path, []))[-1].append(torch_path)
+        found.setdefault(id(module), (module, path, []))[-1].append(spellings)
     layers: list[Layer] = []
     variables: Variables = {}
     for module, path, places in found.values():
@@ -35,7 +36,7 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer], Variables
             slots[name] = Slot(tuple(variable.shape), dtype, full_name, id(variable))
             variables[id(variable)] = variable
         if slots:
-            layers.append(make_layer([[place] for place in places], module, slots, hints))
+            layers.append(make_layer(places, module, slots, hints))
     check_hints(hints, layers)
     return layers, variables
 
@@ -54,22 +55,31 @@ def keeps_definition_order(model: nnx.Module) -> bool:
 def module_places(model: nnx.Module) -> dict[int, tuple[Path, tuple[str, ...]]]:
     """The place of each module in the model, by its identity, and what torch may call it."""
     places: dict[int, tuple[Path, tuple[str, ...]]] = {}
-    for path, torch_path, module in _walk(model):
+    for path, spellings, module in _walk(model):
         first, names = places.get(id(module), (path, ()))
-        places[id(module)] = (first, (*names, dotted(torch_path)))
+        places[id(module)] = (first, (*names, *map(dotted, filter(is_torch_module, spellings))))
     return places
 
 
 def _walk(
-    node: Any, path: Path = (), torch_path: Path = (), above: tuple[int, ...] = ()
-) -> Iterator[tuple[Path, Path, nnx.Module]]:
-    """Every module, at every place in the model, in order of definition: its path in Flax, in torch, and itself."""
+    node: Any, path: Path = (), spellings: Sequence[Path] = ((),), above: tuple[int, ...] = ()
+) -> Iterator[tuple[Path, list[Path], nnx.Module]]:
+    """Every module, at every place in the model, in order of definition: its path in Flax, in torch, and itself.
+
+    Its path in torch may have several spellings, the most literal first.
+    """
     if id(node) in above:
         return
     if isinstance(node, nnx.Module):
-        yield path, torch_path, node
-    for key, child in _children(node).items():
-        yield from _walk(child, (*path, str(key)), _step(node, torch_path, key), (*above, id(node)))
+        yield path, [*spellings], node
+    children = _children(node)
+    items = [*children.values()]
+    found = {key: _steps(node, key, items, index) for index, key in enumerate(children)}
+    # torch lists the forward direction first.
+    for key in sorted(children, key=lambda key: REVERSE in found[key][-1]):
+        child, steps = children[key], found[key]
+        spelled = [(*before, *step) for before in spellings for step in steps]
+        yield from _walk(child, (*path, str(key)), spelled, (*above, id(node)))
 
 
 def _children(node: Any) -> dict[Any, Any]:
@@ -92,8 +102,15 @@ def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
     }
 
 
-def _step(node: Any, torch_path: Path, key: Any) -> Path:
-    """The torch path of a child: torch has no name for the list in which an nnx.Sequential keeps its items."""
+def _steps(node: Any, key: Any, items: Sequence[Any], index: int) -> list[Path]:
+    """The steps in torch from a node to one of the items in it.
+
+    torch has no name for the list in which an nnx.Sequential keeps its items.
+    """
     if isinstance(node, nnx.Sequential) and key == "layers":
-        return torch_path
-    return (*torch_path, CELL if isinstance(node, nnx.RNN) and key == "cell" else str(key))
+        return [()]
+    if isinstance(node, nnx.RNN) and key == "cell":
+        return [(CELL,)]
+    if isinstance(node, nnx.List):
+        return item_steps(items, index, (str(key),))
+    return part_steps(node, items[index], (str(key),))

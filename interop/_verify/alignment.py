@@ -52,6 +52,8 @@ def _channels(module: Any, ndim: int) -> int | None:
     own = next((cls for cls in kind.__mro__ if cls.__module__.startswith("torch.nn.modules.")), None)
     if own is None or own is torch.nn.Module:
         return None
+    if len(getattr(module, "normalized_shape", ())) > 1:
+        return None  # over a map the channels are first among these axes, over anything else there are none
     if isinstance(module, FEATURES_LAST):
         return ndim - 1
     if isinstance(module, torch.nn.GroupNorm) and ndim > 1:

@@ -159,16 +159,17 @@ def _inner_layer(pair: Pair) -> str:
 def _of_one_way(pair: Pair, call: Call, other: Call) -> tuple[Call, Call]:
     """The calls of a recurrent layer, with the half of torch's features and the direction in time that Flax has."""
     module, twin = pair.torch.module, pair.flax.module
-    if not isinstance(module, torch.nn.RNNBase) or not isinstance(twin, _RECURRENT) or not call.result:
-        return call, other
-    value, given = call.result.value, call.given
     found = [match for name in pair.tensors if (match := _OF_LAYER.search(name))]
+    if not isinstance(module, torch.nn.RNNBase) or not found or not call.result:
+        return call, other
+    # What torch's layers hand to each other is not seen.
+    given = None if any(int(match[1]) > 0 for match in found) else call.given
+    value = call.result.value
+    if not isinstance(twin, _RECURRENT):
+        return Call(given, call.result), other
     if module.bidirectional:
         half = value.shape[-1] // 2
-        backward = any(match[2] for match in found)
-        value = value[..., half:] if backward else value[..., :half]
-    if any(int(match[1]) > 0 for match in found):
-        given = None  # what torch's layers hand to each other is not seen
+        value = value[..., half:] if any(match[2] for match in found) else value[..., :half]
     call = Call(given, dataclasses.replace(call.result, value=value))
     turned = _turned(twin, other, given=True, result=False)
     if given is not None and not _same_input(pair, call, other) and _same_input(pair, call, turned):

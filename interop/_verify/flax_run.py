@@ -12,7 +12,7 @@ from flax import nnx
 
 from .._layers.layer_types import is_known
 from .._layers.linen_walk import Paths
-from .._layers.model import dotted
+from .._layers.recurrent import both_directions, dotted, is_torch_module
 from .runs import Call, Run, Traced, copied, described, first, leaves
 
 # The modules whose call has begun and not ended, as their name and class: where an error is raised.
@@ -51,13 +51,14 @@ def run_linen(
         parents.add(inner.path[:-1] if inner.path else None)
         if context.method_name != "__call__":
             return call(*args, **named)
-        names = tuple(dict.fromkeys(map(dotted, itertools.chain(*called.places(inner.path)))))
-        entered.append((names[-1], type(inner).__name__))
+        entered.append((".".join(inner.path), type(inner).__name__))
         result = call(*args, **named)
         entered.pop()
-        leaf = is_known(inner) or isinstance(inner, nn.RNN) or inner.path not in parents
+        spellings = filter(is_torch_module, itertools.chain(*called.places(inner.path)))
+        names = tuple(dict.fromkeys(map(dotted, spellings)))
+        leaf = _is_layer(inner) or inner.path not in parents
         call_made = _call(_main_input(inner, (args, named)), _main_output(inner, result))
-        run.note(inner.path, call_made, names=names, path=inner.path, module=inner, leaf=leaf)
+        run.note(inner.path, call_made, names=names, paths=_linen_paths(inner), module=inner, leaf=leaf)
         return result
 
     with nn.intercept_methods(note), jax.default_matmul_precision(precision):
@@ -90,7 +91,7 @@ def _observed(classes: set[type], places: Places, run: Run, entered: Entered) ->
             if id(self) not in places or id(self) in inside:
                 return original(self, *args, **kwargs)
             inside.append(id(self))
-            entered.append((places[id(self)][1][0], type(self).__name__))
+            entered.append((".".join(places[id(self)][0]), type(self).__name__))
             given = copied(first(_main_input(self, (args, kwargs))))
             try:
                 result = original(self, *args, **kwargs)
@@ -99,7 +100,7 @@ def _observed(classes: set[type], places: Places, run: Run, entered: Entered) ->
             entered.pop()
             call = Call(None if given is None else Traced(given), _call(None, _main_output(self, result)).result)
             path, spelled = places[id(self)]
-            run.note(id(self), call, names=spelled, path=path, module=self, leaf=_is_leaf(self))
+            run.note(id(self), call, names=spelled, paths=(path,), module=self, leaf=_is_leaf(self))
             return result
 
         return call
@@ -117,7 +118,19 @@ def _observed(classes: set[type], places: Places, run: Run, entered: Entered) ->
 
 def _is_leaf(module: nnx.Module) -> bool:
     inner = (part for _, part in nnx.iter_modules(module, graph=True) if part is not module)
-    return is_known(module) or isinstance(module, nnx.RNN) or next(inner, None) is None
+    return _is_layer(module) or next(inner, None) is None
+
+
+def _is_layer(module: Any) -> bool:
+    """Whether it is one layer, whatever it holds."""
+    recurrent = isinstance(module, nn.RNN | nnx.RNN | nn.Bidirectional | nnx.Bidirectional)
+    return is_known(module) or recurrent
+
+
+def _linen_paths(module: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """The paths of a module and of the cells of a recurrent one, which linen may put elsewhere."""
+    rnns = [module] if isinstance(module, nn.RNN) else both_directions(module) or ()
+    return (module.path, *(rnn.cell.path for rnn in rnns))
 
 
 # Flax's cells take and return their carry first, torch's after it; a recurrent layer may return it too.

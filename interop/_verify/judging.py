@@ -101,8 +101,9 @@ def _unpaired(theirs: Run, ours: Run, pairs: Sequence[Pair]) -> Iterator[NotComp
             reason = "Flax calls no layer that its tensors fill" if arrays else "Flax has no layer of its name"
             yield NotCompared(layer.names[0], reason, arrays)
     yield from (NotCompared(name, "PyTorch does not call it") for name in theirs.silent)
-    inside = [pair.flax.path for pair in pairs if pair.flax.leaf]
+    inside = [path for pair in pairs if pair.flax.leaf for path in pair.flax.paths]
     for layer in ours.layers.values():
-        alone = not any(layer.path[: len(path)] == path for path in inside)
+        own = layer.paths[0]
+        alone = not any(own[: len(path)] == path for path in inside)
         if id(layer) not in paired and alone and is_known(layer.module):
-            yield NotCompared(".".join(layer.path) or "(model)", "only the Flax model has it")
+            yield NotCompared(".".join(own) or "(model)", "only the Flax model has it")

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._convert.naming import Rename, new_names
 from .._convert.plan import Filling
-from .._layers.model import Path
+from .._layers.recurrent import Path
 from .runs import Layer, Run
 
 
@@ -72,8 +72,10 @@ def _module_of(tensor: str, called: Mapping[str, Layer]) -> str | None:
 
 def _holder(path: Path, run: Run) -> Layer | None:
     """The outermost layer around an array whose calls were seen."""
-    around = (layer for layer in run.layers.values() if layer.leaf and layer.path == path[: len(layer.path)])
-    return min(filter(_seen, around), key=lambda layer: len(layer.path), default=None)
+    leaves = (layer for layer in run.layers.values() if layer.leaf and _seen(layer))
+    around = (layer for layer in leaves if any(path[: len(own)] == own for own in layer.paths))
+    # Of a layer and those within it, the one that was done last.
+    return max(around, key=lambda layer: layer.rank, default=None)
 
 
 def _seen(layer: Layer) -> bool:

@@ -41,7 +41,7 @@ class Layer:
 
     Attributes:
       names: what torch calls it, or may call it.
-      path: its place in a Flax model.
+      paths: its places in a Flax model: its own, and those of parts that are elsewhere.
       module: the module itself.
       leaf: whether it is one layer, and not made of others.
       calls: its calls in order.
@@ -49,7 +49,7 @@ class Layer:
     """
 
     names: tuple[str, ...]
-    path: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
     module: Any
     leaf: bool
     calls: list[Call]

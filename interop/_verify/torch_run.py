@@ -40,7 +40,7 @@ def run_torch(module: torch.nn.Module, inputs: Sequence[Any], full_precision: bo
             _mark_recurrent(submodule, first((args, kwargs)), result, trace)
         leaf = isinstance(submodule, WHOLE) or not submodule._modules
         call = Call(before, _traced(first(result), trace))
-        run.note(id(submodule), call, names=names[id(submodule)], path=(), module=submodule, leaf=leaf)
+        run.note(id(submodule), call, names=names[id(submodule)], paths=(), module=submodule, leaf=leaf)
 
     handles = [m.register_forward_pre_hook(note_input, with_kwargs=True) for m in modules.values()]
     handles += [m.register_forward_hook(note_call, with_kwargs=True) for m in modules.values()]

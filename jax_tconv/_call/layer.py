@@ -74,3 +74,11 @@ def check_mask(mask: Any, shape: tuple[int, ...]) -> None:
     """ValueError unless `mask` is None or has the kernel's shape."""
     if mask is not None and getattr(mask, "shape", None) != shape:
         raise ValueError(f"mask must be an array of the kernel's shape {shape}, got {getattr(mask, 'shape', mask)!r}")
+
+
+def check_slopes(num_parameters: int, inputs: jax.Array) -> None:
+    """ValueError unless the last axis of `inputs` takes so many slopes: one for all channels, or one for each."""
+    if num_parameters != 1 and inputs.shape[-1:] != (num_parameters,):
+        raise ValueError(
+            f"inputs must have num_parameters={num_parameters} channels on the last axis, got shape {inputs.shape}"
+        )

@@ -19,10 +19,13 @@ Inputs = Annotated[
     Option("--input", metavar="SHAPE[:DTYPE]", help="An input's whole shape in PyTorch: 1,3,64,64; repeatable."),
 ]
 Flattens = Annotated[
-    list[str], Option("--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened.")
+    list[str],
+    Option(
+        "--flatten", metavar="LAYER=HEIGHT,WIDTH,CHANNELS", help="The map that a Linear takes flattened; * fits any."
+    ),
 ]
 Layouts = Annotated[
-    list[str], Option("--layout", metavar="ARRAY=RULE", help="How an array is laid out: 'const=1 c h w -> 1 h w c'.")
+    list[str], Option("--layout", metavar="ARRAY=RULE", help="How arrays are laid out: 'norm.*=c h w -> h w c'.")
 ]
 Match = Annotated[str, Option(help="name, or order: pair what no name matches by type, shape and order.")]
 Downcast = Annotated[bool, Option("--downcast", help="Round values that the model's dtypes cannot hold.")]

@@ -1,0 +1,100 @@
+"""Whole pickled modules as the state dicts that they would give: read from their attributes, which are plain data.
+
+Of a pickled `torch.nn.Module` only its class would be code. Its `_parameters`, `_buffers` and `_modules` are dicts, and
+torch's own `state_dict` goes over them as it is done here, so the names and their order are the same. Modules whose
+class overrides that, or that have hooks for it, give these tensors too, under these names.
+"""
+
+from collections import deque
+from typing import Any
+
+from .pickles import Unmade
+from .refusal import Refused, plain
+
+_DEEPEST = 100
+# A pickle may hold one module in many places, and in each of them all that is in it is named anew.
+_MOST_PARTS = 100_000
+_MOST_CHARACTERS = 16 * 2**20
+# As for dicts of tensors: models are not in longer lists, nor deeper.
+_LONGEST_LIST, _DEEPEST_ENTRY = 1000, 8
+
+_KINDS = ("_parameters", "_buffers", "_modules")
+
+
+def opened(content: Any) -> Any:
+    """`content` with each module in it, or in the dicts and lists in it, replaced by its state dict."""
+    budget = _Budget()
+    if _is_module(content):
+        return _state_dict(content, budget)
+    seen = {id(content)}
+    queue: deque[tuple[int, Any]] = deque([(0, content)])
+    while queue:
+        depth, value = queue.popleft()
+        for key, child in _items(value):
+            if _is_module(child) and not isinstance(value, tuple):
+                value[key] = _state_dict(child, budget)
+            elif isinstance(child, dict | list | tuple) and depth < _DEEPEST_ENTRY and id(child) not in seen:
+                seen.add(id(child))
+                queue.append((depth + 1, child))
+    return content
+
+
+class _Budget:
+    """What is left of the work that one file may ask for."""
+
+    def __init__(self) -> None:
+        self._parts = 0
+        self._characters = 0
+
+    def spend(self, parts: int, characters: int = 0) -> None:
+        """Counts parts of modules; Refused if there are too many."""
+        self._parts += parts
+        self._characters += characters
+        if self._parts > _MOST_PARTS or self._characters > _MOST_CHARACTERS:
+            raise Refused(f"is not read: its modules hold more than {_MOST_PARTS:,} others, or have endless names")
+
+    def name(self, prefix: str, name: Any) -> str:
+        """A name within a module, if there may be one more."""
+        if not isinstance(name, str):
+            raise Refused("is not read: a module in it has a part whose name is not a string")
+        self.spend(1, len(prefix) + len(name))
+        return prefix + name
+
+
+def _state_dict(module: Unmade, budget: _Budget) -> dict[str, Any]:
+    tensors: dict[str, Any] = {}
+    _add(tensors, module, "", 0, budget)
+    return tensors
+
+
+def _add(tensors: dict[str, Any], module: Unmade, prefix: str, depth: int, budget: _Budget) -> None:
+    """Adds the tensors of a module and of those within it, in the order of torch's `state_dict`."""
+    if depth > _DEEPEST:
+        raise Refused(f"is not read: its modules are nested more than {_DEEPEST} deep, or within themselves")
+    passing = module.state.get("_non_persistent_buffers_set")
+    names = passing if isinstance(passing, list | tuple) else ()
+    budget.spend(len(names))
+    skipped = {name for name in names if isinstance(name, str)}
+    parameters, buffers, modules = (module.state[kind] for kind in _KINDS)
+    for name, tensor in (*parameters.items(), *buffers.items()):
+        full = budget.name(prefix, name)
+        if tensor is not None and not (name in skipped and name in buffers):
+            tensors[full] = tensor
+    for name, child in modules.items():
+        full = budget.name(prefix, name)
+        if _is_module(child):
+            _add(tensors, child, f"{full}.", depth + 1, budget)
+        elif child is not None:
+            raise Refused(f"is not read: {plain(full)} in it stands for a module, but is none")
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, Unmade) and all(isinstance(value.state.get(kind), dict) for kind in _KINDS)
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    """The items of a dict, or of a short list or tuple."""
+    if isinstance(value, dict):
+        return [*value.items()]
+    is_short = isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST
+    return [*enumerate(value)] if is_short else []
