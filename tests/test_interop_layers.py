@@ -97,10 +97,10 @@ LAYERS = {
         VECTORS,
     ),
     "layer_norm, two axes": (
-        lambda: torch.nn.LayerNorm([4, 4]),
-        lambda: jax_tconv.nnx.LayerNorm((4, 4), rngs=RNGS),
+        lambda: torch.nn.LayerNorm([5, 4]),
+        lambda: jax_tconv.nnx.LayerNorm((5, 4), rngs=RNGS),
         lambda: nn.LayerNorm(epsilon=1e-5, reduction_axes=(-2, -1), feature_axes=(-2, -1)),
-        SQUARES,
+        VECTORS,
     ),
     "layer_norm, two axes, no bias": (
         lambda: torch.nn.LayerNorm([5, 4], bias=False),
@@ -164,11 +164,7 @@ def made(name):
 
 
 def as_flax(name, value):
-    return (
-        value.movedim(1, -1).numpy()
-        if LAYERS[name][3] not in (VECTORS, SQUARES, "tokens", (2, 5, 2, 2))
-        else value.numpy()
-    )
+    return value.movedim(1, -1).numpy() if LAYERS[name][3] not in (VECTORS, "tokens", (2, 5, 2, 2)) else value.numpy()
 
 
 def close(actual, expected):
@@ -369,6 +365,18 @@ def test_arrays_of_ones_own():
     for wrong in ({"constant": "c h w"}, {"constant": "c h w -> c h x"}, {"other": "a b -> b a"}, "c"):
         with pytest.raises((ValueError, TypeError), match="layouts (must be a mapping|names 'other')"):
             interop.load_state_dict(net, values, layouts=wrong)
+
+
+def test_a_layer_norm_over_a_square_keeps_its_axes():
+    layer, x = torch.nn.LayerNorm([4, 4]), torch.randn(2, 4, 4)
+    with torch.no_grad():
+        layer.weight.uniform_(0.5, 2)
+    twin = jax_tconv.nnx.LayerNorm((4, 4), rngs=RNGS)
+    interop.load_state_dict(twin, layer.state_dict())
+    close(twin(x.numpy()), layer(x).detach().numpy())
+    module = nn.LayerNorm(epsilon=1e-5, reduction_axes=(-2, -1), feature_axes=(-2, -1))
+    variables, _ = interop.linen_variables(module, layer.state_dict(), x.numpy())
+    close(module.apply(variables, x.numpy()), layer(x).detach().numpy())
 
 
 def map_norm():
