@@ -138,7 +138,7 @@ def test_convert_to_orbax(folder, run):
     code, out, _ = run("convert", *TAKEN, "out", "--model", "nets:Twin")
     assert code == 0
     assert " loaded    up.weight " in out
-    assert "Report(loaded=6, dropped=1)\nwrote out\n" in out
+    assert "Report(loaded=6, dropped=1)\nwrote out; these lines load it:\n" in out
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         variables = checkpointer.restore(folder / "out")
     tensors = interop.read("net.pth", entry="generator")

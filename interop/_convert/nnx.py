@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from numpy.typing import NDArray
 
@@ -13,7 +12,9 @@ from .._layers.nnx_walk import find_layers, keeps_definition_order
 from .export import export
 from .matching import Match, Options, make_plan
 from .naming import Rename
+from .placing import placed
 from .report import Report
+from .streams import start_streams
 
 
 def load_state_dict(
@@ -77,9 +78,11 @@ def load_state_dict(
     plan = make_plan(layers, state_dict, options, ordered=ordered)
     if not dry_run:
         plan.check(strict)
-        values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in plan.values()}
+        values = {slot.place: placed(value, variables[slot.place].get_value()) for slot, value in plan.values()}
+        jax.block_until_ready(values)  # the caller may change the tensors afterwards
         for place, value in values.items():
             variables[place].set_value(value)
+        start_streams(model)
     return plan.report
 
 
@@ -120,9 +123,3 @@ def state_dict(
     layers, variables = find_layers(model, read_hints(flatten, layouts))
     arrays = {place: variable.get_value() for place, variable in variables.items()}
     return export(layers, arrays, rename, num_batches_tracked)
-
-
-def _like(old: Any, value: Any) -> jax.Array:
-    """`value` on the devices of the array that it replaces."""
-    array = jnp.asarray(value)
-    return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) else array

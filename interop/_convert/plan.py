@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -35,12 +34,9 @@ class Filling:
         return self.parameter.torch_shape(self.slot.shape)
 
     def value(self) -> NDArray[Any]:
-        """The array, laid out as Flax has it, in its dtype and in memory of its own."""
+        """The array, laid out as Flax has it and in its dtype; where nothing is computed, a view of the tensor."""
         tensors = {name: source.load(self.layer.type.spectral_axis) for name, source in self.sources.items()}
-        array = self.parameter.to_flax(tensors, self.slot.shape).astype(self.slot.dtype, copy=False)
-        # JAX may keep the memory that it is given, and a tensor's can be the caller's or a file's.
-        shared = any(np.may_share_memory(array, tensor) for tensor in tensors.values())
-        return array.copy() if shared else array
+        return self.parameter.as_flax(tensors, self.slot.shape).astype(self.slot.dtype, copy=False)
 
     def inexpressible(self) -> list[Row]:
         """What is wrong with the tensors' values, which only making the array shows."""

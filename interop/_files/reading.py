@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .entries import Leaf, tensors_of
 from .mapped import map_file
+from .orbax_files import is_orbax
 from .refusal import CheckpointError, Refused, listed, plain, reading
 from .safetensors_files import read_safetensors
 from .shards import SUFFIX, read_shards, weight_map
@@ -128,8 +129,8 @@ def _checkpoint_in(folder: Path) -> Path:
     if choices:
         names = [plain(path.name) for path in choices]
         raise Refused(f"is a folder with several checkpoints; read one of them: {listed(names, limit=20)}")
-    if (folder / "_CHECKPOINT_METADATA").exists():
-        raise Refused("is a checkpoint of Orbax; orbax.checkpoint.StandardCheckpointer().restore(path) reads it")
+    if is_orbax(folder):
+        raise Refused("is a checkpoint of Orbax; interop.load(model, path) reads it into a Flax model")
     if any(path.suffix == ".distcp" for path in files):
         raise Refused(
             "is a checkpoint of torch.distributed; make one file of it with "

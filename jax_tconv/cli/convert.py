@@ -13,8 +13,9 @@ from typer import Argument, Option
 from jax_tconv import interop
 
 from . import options
-from .loading import call_factory, conversion, shapes
-from .output import show_json
+from .loading import conversion, shapes
+from .models import load_lines, make_model, without_values
+from .output import note, show_json
 
 
 def convert(
@@ -50,14 +51,24 @@ def convert(
     document: dict[str, Any] = {"out": None if target is None else str(target)}
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)
-        variables, report = filled(call_factory("--model", model), state_dict, shapes(inputs), arguments, dry_run)
+        made, reason = make_model("--model", model)
+        if reason:
+            note(f"the model is made with its initial values, since nnx.eval_shape cannot make it: {reason}")
+        given = shapes(inputs)
+        variables, report = filled(made, state_dict, given, arguments, dry_run)
         if target is not None and target.suffix:
             flat = traverse_util.flatten_dict(variables)
             interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
         elif target is not None:
             interop.write_orbax(target, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
-        lines = [str(report), repr(report), report.faults(), f"wrote {target}" if target else ""]
+        lines = [str(report), repr(report), report.faults()]
+        if target is not None:
+            is_linen = isinstance(made, nn.Module)
+            abstract = not reason and not without_values(made)
+            code = load_lines(model, str(target), given if is_linen else None, abstract)
+            lines += [f"wrote {target}; these lines load it:", *code]
+            document |= {"load": code}
     elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
         raise ValueError("--model must say what the tensors are for: package.module:factory")
     else:

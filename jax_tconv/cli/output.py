@@ -1,8 +1,14 @@
-"""What commands print for a program to read: one JSON document."""
+"""What commands print besides their tables: one JSON document for a program, a line for a person."""
 
 import json
 import math
+import sys
 from typing import Any
+
+
+def note(text: str) -> None:
+    """Prints a line for a person on the error stream, which leaves what a program reads alone."""
+    print(f"jax-tconv: {text}", file=sys.stderr)
 
 
 def show_json(document: Any) -> None:

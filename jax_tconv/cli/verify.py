@@ -14,6 +14,7 @@ from jax_tconv.interop._verify.parity import channels_last
 from . import options
 from .convert import filled
 from .loading import call_factory, conversion, random_arrays, shapes
+from .models import make_model, without_values
 from .output import show_json
 
 
@@ -60,9 +61,12 @@ def verify(
     except RuntimeError as error:
         raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error
     given = random_arrays(shapes(inputs))
-    flax_model = call_factory("--model", model)
+    flax_model, _ = make_model("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
     variables, _ = filled(flax_model, state_dict, [channels_last(x) for x in given], arguments)
+    if without_values(flax_model):  # what the checkpoint does not have, such as tables
+        flax_model = call_factory("--model", model)
+        filled(flax_model, state_dict, (), arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
     found = interop.verify(original, flax_model, *given, rename=arguments["rename"], tolerance=tolerance)
