@@ -218,7 +218,7 @@ def test_verify(folder, run):
         ),
         (
             ("convert", *TAKEN, "out", "--model", "nets:LinenTwin"),
-            "example_inputs must be what the module is called with",
+            "--input must be what the module is called with",
         ),
         (("convert", *TAKEN, "out", "--rename", "a=b"), "--model must say what the tensors are for"),
         (("convert", *TAKEN, "out", "--model", "nets:Twin", "--rename", "a"), "--rename must be OLD=NEW"),

@@ -67,7 +67,7 @@ def linen_variables(
     plan = make_plan(layers, state_dict, options)
     if dry_run:
         return None, plan.report
-    plan.check(strict)
+    plan.check(strict, "no variables are made")
     values = {slot.place: placed(value) for slot, value in plan.values()}
     jax.block_until_ready(values)  # the caller may change the tensors afterwards
     others = initial_values(module, example_inputs, shapes.keys() - values.keys())

@@ -74,10 +74,9 @@ def load_state_dict(
     """
     options = Options(rename, match, flatten, layouts, downcast)
     layers, variables = find_layers(model, options.hints)
-    ordered = match != "order" or keeps_definition_order(model)
-    plan = make_plan(layers, state_dict, options, ordered=ordered)
+    plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(model))
     if not dry_run:
-        plan.check(strict)
+        plan.check(strict, "the model is left unchanged")
         values = {slot.place: placed(value, variables[slot.place].get_value()) for slot, value in plan.values()}
         jax.block_until_ready(values)  # the caller may change the tensors afterwards
         for place, value in values.items():

@@ -86,10 +86,13 @@ class Plan:
     fillings: list[Filling]
     report: Report
 
-    def check(self, strict: bool) -> None:
-        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers."""
+    def check(self, strict: bool, consequence: str) -> None:
+        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers.
+
+        `consequence` is what comes of that, in words.
+        """
         if any(row.status in FAULTS and (strict or row.status not in TOLERATED) for row in self.report.rows):
-            raise StateDictError(self.report)
+            raise StateDictError(self.report, consequence)
 
     def values(self) -> Iterator[tuple[Slot, NDArray[Any]]]:
         """Each array and its new value, made one at a time; a large conversion shows a progress bar on a terminal."""

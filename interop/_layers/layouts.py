@@ -71,9 +71,12 @@ class Parameter:
         try:
             first, *rest = self._as_torch(np.broadcast_to(np.int8(0), flax_shape)).shape
         except einops.EinopsError:
-            raise UnsupportedLayerError(
-                f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
-            ) from None
+            if self.sizes:
+                product = " * ".join(map(str, self.sizes.values()))
+                problem = f"{product} is not {flax_shape[0]}: flatten must give as many values as it has inputs"
+            else:
+                problem = f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
+            raise UnsupportedLayerError(problem) from None
         return (first * self.part[1], *rest)
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from . import options
 from .loading import conversion, shapes
 from .models import load_lines, make_model, without_values
 from .output import note, show_json
+from .spelling import as_options
 
 
 def convert(
@@ -62,7 +63,7 @@ def convert(
         elif target is not None:
             interop.write_orbax(target, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
-        lines = [str(report), repr(report), report.faults()]
+        lines = [str(report), repr(report), as_options(report.faults())]
         if target is not None:
             is_linen = isinstance(made, nn.Module)
             abstract = not reason and not without_values(made)

@@ -10,6 +10,7 @@ import jax_tconv
 from jax_tconv.interop import StateDictError
 
 from . import bench, convert, explain, inspect, rules, verify
+from .spelling import as_options
 
 app = typer.Typer(
     name="jax-tconv",
@@ -49,5 +50,5 @@ def main() -> None:
         message = " ".join(str(error).split())
     except KeyboardInterrupt:
         message = "stopped"
-    print(f"jax-tconv: error: {message}", file=sys.stderr)
+    print(f"jax-tconv: error: {as_options(message)}", file=sys.stderr)
     sys.exit(1)
