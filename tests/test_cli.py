@@ -75,6 +75,7 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop("nets", None)
     net = importlib.import_module("nets").Net()
     torch.save({"generator": net.state_dict(), "epoch": 3}, "net.pth")
+    torch.save({"a": {"x": torch.ones(2)}, "b c": {"x": torch.ones(2)}}, "two.pth")
     return tmp_path
 
 
@@ -203,7 +204,7 @@ def test_verify(folder, run):
     ("arguments", "words"),
     [
         (("inspect", "none.pth"), "no such file: none.pth"),
-        (("inspect", "net.pth"), "entry"),
+        (("inspect", "two.pth"), "take one of its dicts, with --entry a (1 tensor) or --entry 'b c' (1 tensor)"),
         (("inspect", "net.pth", "--entry", "x"), "'x'"),
         (("convert", *TAKEN, "out", "--model", "nets"), "--model must be package.module:factory, such as"),
         (("convert", *TAKEN, "out", "--model", "none:Net"), "--model: there is no module 'none' here or"),
@@ -259,6 +260,17 @@ def test_help_has_examples(run):
     for command in ("inspect", "convert", "verify", "explain", "bench"):
         assert f"  {command} " in out
         assert f"jax-tconv {command} " in " ".join(run(command, "--help")[1].split())
+
+
+def test_the_only_dict_of_tensors_is_taken_and_named(folder, run):
+    line = (
+        "jax-tconv: net.pth: reading its only dict of tensors, --entry generator (7 tensors); not read: epoch (int)\n"
+    )
+    code, out, err = run("inspect", "net.pth")
+    assert (code, err) == (0, line)
+    assert (0, out, "") == run("inspect", *TAKEN)
+    code, out, err = run("inspect", "net.pth", "--json")
+    assert (len(json.loads(out)["tensors"]), err) == (7, line)
 
 
 def test_version(run):

@@ -47,8 +47,9 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
       path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
         tensors of any device; or the index of a checkpoint in several files, such as
         `model.safetensors.index.json`. Or a folder with one of these in it.
-      entry: if the file holds more than a dict of tensors, the key of that dict, such as `"state_dict"`, or keys, such
-        as `"model.generator"`.
+      entry: if the file holds several dicts of tensors, the key of one, such as `"state_dict"`, or keys, such as
+        `"model.generator"`. A file with just one, apart from an optimizer's state, needs none: which one is read is
+        logged by `logging`, at level INFO.
 
     Returns:
       A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.
@@ -74,7 +75,7 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
 
 def _read(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
     with reading(path):
-        leaves = tensors_of(_reader(path)(path), entry)
+        leaves = tensors_of(_reader(path)(path), entry, path)
         _refuse_expanded(leaves, path.stat().st_size)
         return {name: leaf.array() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
 
