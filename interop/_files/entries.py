@@ -61,7 +61,8 @@ def _only_dict(content: Any) -> tuple[str, ...]:
     if len(choices) != 1:
         return ()
     keys, count = choices[0]
-    return keys if count == len(_found(content, keys)) else ()
+    found = _found(content, keys)
+    return keys if isinstance(found, dict) and count == len(found) else ()
 
 
 def _found(content: Any, keys: tuple[str, ...]) -> Any:
