@@ -1,5 +1,7 @@
 """`interop.load`: what was written from Flax comes back, into nnx and linen, abstract or not, or nothing changes."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,6 +168,12 @@ def test_a_file_of_another_kind_of_model(folder, tmp_path):
         interop.load(LinenNet(), tmp_path / "torch.safetensors", X)
 
 
+def test_a_name_and_the_same_with_orbaxs_ending(tmp_path):
+    interop.write(tmp_path / "x.safetensors", {"w": np.ones(2, "f4"), "w.value": np.zeros(2, "f4")})
+    with pytest.raises(CheckpointError, match=r"(?s)unexpected in the file \(1\):\n  w.value"):
+        interop.load({"w": jax.ShapeDtypeStruct((2,), jnp.float32)}, tmp_path / "x.safetensors")
+
+
 def test_arguments_that_are_none_of_these(folder, tmp_path):
     with pytest.raises(TypeError, match="model must be an nnx model, a linen module with .*; got list"):
         interop.load([1], folder / "nnx")
@@ -220,3 +228,32 @@ def test_a_state_dict_into_an_abstract_model_leaves_nothing_abstract():
     interop.load_state_dict(net, interop.state_dict(trained()))
     assert not [leaf for leaf in jax.tree.leaves(nnx.state(net)) if isinstance(leaf, jax.ShapeDtypeStruct)]
     assert net(X).shape == (2, 8, 8, 3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it")
+def test_the_file_does_not_stay_in_memory(tmp_path):
+    def from_files():
+        return int(Path("/proc/self/status").read_text().split("RssFile:")[1].split()[0]) * 1024
+
+    size = 4096
+    interop.write(tmp_path / "x.safetensors", {"weight": np.ones((size, size), "float32")})
+    tensors = interop.read(tmp_path / "x.safetensors")
+    before = from_files()
+    assert tensors["weight"].sum() == size * size
+    assert from_files() - before > 2 * size * size
+    model = nnx.eval_shape(lambda: nnx.Linear(size, size, use_bias=False, rngs=nnx.Rngs(0)))
+    interop.load_state_dict(model, tensors)
+    assert from_files() - before < size * size / 4
+    assert tensors["weight"][3, 5] == 1  # which loads it again
+    interop.load({"weight": jax.ShapeDtypeStruct((size, size), jnp.float32)}, tmp_path / "x.safetensors")
+    assert from_files() - before < size * size / 4
+
+
+def test_linen_variables_that_nothing_fills_are_those_of_init():
+    tensors = {"conv.weight": np.ones((3, 2, 3, 3), "float32"), "norm.bias": np.ones(3, "float32")}
+    variables, _ = interop.linen_variables(LinenNet(), tensors, X, strict=False)
+    initial = LinenNet().init(jax.random.key(0), jnp.zeros_like(X))
+    for path, array in traverse_util.flatten_dict(variables).items():
+        filled = path[-2:] in (("conv", "kernel"), ("norm", "bias"))
+        wanted = np.ones_like(array) if filled else traverse_util.flatten_dict(initial)[path]
+        np.testing.assert_allclose(array, wanted, rtol=1e-6)

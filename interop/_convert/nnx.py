@@ -37,8 +37,9 @@ def load_state_dict(
     leave, such as `module.` and `_orig_mod.`, are removed.
 
     Args:
-      model: the model; it is changed only if everything fits. Only its arrays' shapes and dtypes matter, so
-        `nnx.eval_shape(lambda: Model(...))` works.
+      model: the model; it is changed only if everything fits. Only its arrays' shapes, dtypes and shardings matter, so
+        `nnx.eval_shape(lambda: Model(...))` works, and saves the time and the memory of initial values. Random streams
+        of such a model, as a Dropout has them, begin at seed 0.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
       rename: what the model calls a tensor: a mapping of name prefixes (the longest that fits is used) or of compiled
         regular expressions to their replacements, or a function of a name. None as the new name drops the tensor.
@@ -77,11 +78,13 @@ def load_state_dict(
     plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(model))
     if not dry_run:
         plan.check(strict, "the model is left unchanged")
-        values = {slot.place: placed(value, variables[slot.place].get_value()) for slot, value in plan.values()}
+        old = {place: variable.get_value() for place, variable in variables.items()}
+        values = {slot.place: placed(value, old[slot.place]) for slot, value in plan.values()}
         jax.block_until_ready(values)  # the caller may change the tensors afterwards
         for place, value in values.items():
             variables[place].set_value(value)
-        start_streams(model)
+        if any(isinstance(array, jax.ShapeDtypeStruct) for array in old.values()):
+            start_streams(model)
     return plan.report
 
 

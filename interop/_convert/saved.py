@@ -121,7 +121,7 @@ def _read(path: Path, wanted: Arrays, may_lack: Callable[[str], bool]) -> dict[s
     else:
         held = read(path)
     # Orbax adds a name to the paths of nnx's variables.
-    names = {name.removesuffix(".value") if name not in wanted else name: name for name in held}
+    names = {_without_value(name, held, wanted): name for name in held}
     faults = list(_faults({name: held[old] for name, old in names.items()}, wanted, may_lack))
     if faults:
         raise CheckpointError("\n".join([f"{path} does not fit the model (nothing is loaded)", *faults]))
@@ -132,6 +132,11 @@ def _read(path: Path, wanted: Arrays, may_lack: Callable[[str], bool]) -> dict[s
         return {name: _key(restored[old], wanted[name]) for name, old in names.items()}
     values = {name: _key(placed(held[old], wanted[name]), wanted[name]) for name, old in names.items()}
     return dict(jax.block_until_ready(values))
+
+
+def _without_value(name: str, held: Arrays, wanted: Arrays) -> str:
+    short = name.removesuffix(".value")
+    return short if short in wanted and short not in held else name
 
 
 def _faults(held: Arrays, wanted: Arrays, may_lack: Callable[[str], bool]) -> Iterator[str]:

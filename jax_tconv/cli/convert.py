@@ -39,7 +39,8 @@ def convert(
 
     OUT gets what nnx.state(model) holds, or a linen module's variables: as an Orbax checkpoint if it is the name of a
     folder, as arrays by their paths if it ends in .safetensors. Without --model the tensors are kept as they are, in
-    another kind of file: .safetensors, .pt, .pth or .bin.
+    another kind of file: .safetensors, .pt, .pth or .bin. The last three lines that are printed are Python that loads
+    OUT into the model.
 
     A linen module needs the shapes of its inputs, channels last: --input 1,64,64,3.
 
