@@ -1,6 +1,7 @@
 """What a conversion is going to do: which tensors make which array, one at a time."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,7 +29,7 @@ class Filling:
     slot: Slot
     sources: Mapping[str, Source]
 
-    @property
+    @functools.cached_property
     def torch_shape(self) -> tuple[int, ...]:
         """The shape that the tensors must have."""
         return self.parameter.torch_shape(self.slot.shape)
