@@ -70,8 +70,8 @@ def linen_variables(
     plan.check(strict, "no variables are made")
     values = {slot.place: placed(value) for slot, value in plan.values()}
     jax.block_until_ready(values)  # the caller may change the tensors afterwards
-    others = initial_values(module, example_inputs, shapes.keys() - values.keys())
-    return traverse_util.unflatten_dict({place: (values | others)[place] for place in shapes}), plan.report
+    values |= initial_values(module, example_inputs, shapes.keys() - values.keys())
+    return traverse_util.unflatten_dict({place: values[place] for place in shapes}), plan.report
 
 
 def linen_state_dict(
