@@ -68,7 +68,7 @@ def linen_variables(
     if dry_run:
         return None, plan.report
     plan.check(strict, "no variables are made")
-    values = {slot.place: placed(value) for slot, value in plan.values()}
+    values: dict[Any, jax.Array] = {slot.place: placed(value) for slot, value in plan.values()}
     jax.block_until_ready(values)  # the caller may change the tensors afterwards
     values |= initial_values(module, example_inputs, shapes.keys() - values.keys())
     return traverse_util.unflatten_dict({place: values[place] for place in shapes}), plan.report
