@@ -9,6 +9,7 @@ and tensors are given or wanted.
 from ._convert.linen import linen_state_dict, linen_variables
 from ._convert.nnx import load_state_dict, state_dict
 from ._convert.report import Report, Row, StateDictError
+from ._convert.saved import load
 from ._files.reading import read
 from ._files.refusal import CheckpointError
 from ._files.writing import write, write_orbax
@@ -31,6 +32,7 @@ __all__ = [
     "kernel_to_torch",
     "linen_state_dict",
     "linen_variables",
+    "load",
     "load_state_dict",
     "read",
     "state_dict",

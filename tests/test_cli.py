@@ -79,6 +79,7 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop("nets", None)
     net = importlib.import_module("nets").Net()
     torch.save({"generator": net.state_dict(), "epoch": 3}, "net.pth")
+    torch.save({"a": {"x": torch.ones(2)}, "b c": {"x": torch.ones(2)}}, "two.pth")
     return tmp_path
 
 
@@ -153,13 +154,14 @@ def test_inspect_names_the_kind_or_both_that_fit(folder, run, layer, kind):
 def test_convert_to_orbax(folder, run):
     code, out, _ = run("convert", *TAKEN, "out", "--model", "nets:Twin")
     assert code == 0
-    assert out.splitlines() == [
+    assert out.splitlines()[:5] == [
         "6 tensors loaded",
         "1 tensor dropped (Flax has no use for it):",
         "  norm.num_batches_tracked",
         "--all shows every tensor",
-        "wrote out",
+        "wrote out; these lines load it:",
     ]
+    assert len(out.splitlines()) == 8
     assert " loaded    up.weight " in run("convert", *TAKEN, "out", "--model", "nets:Twin", "--dry-run", "--all")[1]
     with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         variables = checkpointer.restore(folder / "out")
@@ -365,7 +367,7 @@ def test_verify(folder, run):
     ("arguments", "words"),
     [
         (("inspect", "none.pth"), "no such file: none.pth"),
-        (("inspect", "net.pth"), "entry"),
+        (("inspect", "two.pth"), "take one of its dicts, with --entry a (1 tensor) or --entry 'b c' (1 tensor)"),
         (("inspect", "net.pth", "--entry", "x"), "'x'"),
         (("convert", *TAKEN, "out", "--model", "nets"), "--model must be package.module:factory, such as"),
         (("convert", *TAKEN, "out", "--model", "none:Net"), "--model: there is no module 'none' here or"),
@@ -380,7 +382,7 @@ def test_verify(folder, run):
         ),
         (
             ("convert", *TAKEN, "out", "--model", "nets:LinenTwin"),
-            "example_inputs must be what the module is called with",
+            "--input must be what the module is called with",
         ),
         (("convert", *TAKEN, "out", "--rename", "a=b"), "--model must say what the tensors are for"),
         (("convert", *TAKEN, "out", "--model", "nets:Twin", "--rename", "a"), "--rename must be OLD=NEW"),
@@ -465,7 +467,7 @@ def test_examples_run(folder, run, monkeypatch, command):
         sys.modules.pop(module, None)
     arguments = shlex.split(command)[1:]
     tensors = torch.nn.ModuleDict({"up": torch.nn.ConvTranspose2d(64, 3, 2)}).state_dict()
-    for name in ("generator.pth", "decoder.pth"):
+    for name in ("generator.pth", "decoder.pth", "decoder.pt"):
         torch.save({"state_dict": tensors} if "--entry" in arguments else tensors, name)
     if arguments[0] == "convert" and "--input" not in arguments:
         # The example is of an nnx model, which needs none.
@@ -476,6 +478,17 @@ def test_examples_run(folder, run, monkeypatch, command):
         arguments += ["--mode", "forward"]
     code, _, err = run(*arguments)
     assert (code, err) == (0, "")
+
+
+def test_the_only_dict_of_tensors_is_taken_and_named(folder, run):
+    line = (
+        "jax-tconv: net.pth: reading its only dict of tensors, --entry generator (7 tensors); not read: epoch (int)\n"
+    )
+    code, out, err = run("inspect", "net.pth")
+    assert (code, err) == (0, line)
+    assert (0, out, "") == run("inspect", *TAKEN)
+    code, out, err = run("inspect", "net.pth", "--json")
+    assert (len(json.loads(out)["tensors"]), err) == (7, line)
 
 
 def test_version(run):

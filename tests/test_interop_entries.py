@@ -43,6 +43,67 @@ def test_an_entry_of_many(tmp_path):
         interop.read(tmp_path / "x.pt", entry="epoch")
 
 
+@pytest.fixture
+def read(tmp_path, caplog):
+    """Saves with torch and reads; the tensors, and what the log says."""
+    torch = pytest.importorskip("torch")
+    caplog.set_level("INFO", "jax_tconv.interop")
+
+    def call(content, entry=None):
+        caplog.clear()
+        torch.save(content, tmp_path / "x.pt")
+        return interop.read(tmp_path / "x.pt", entry=entry), [record.getMessage() for record in caplog.records]
+
+    return call
+
+
+def test_the_only_dict_of_tensors(read, tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(2, 2)
+    adam, sgd = torch.optim.Adam(net.parameters()), torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    net(torch.ones(1, 2)).sum().backward()
+    adam.step()
+    sgd.step()
+    optimizers = [adam.state_dict(), sgd.state_dict()]
+    contents = {
+        "state_dict": {"state_dict": net.state_dict(), "epoch": 3, "optimizer": adam.state_dict()},
+        "model": {"epoch": 3, "best": torch.tensor(0.5), "optimizers": optimizers, "model": net.state_dict()},
+        "a.b.c": {"a": {"b": {"c": net.state_dict()}}, "args": argparse.Namespace(lr=1)},
+        "nets.0": {"nets": [net.state_dict()], "optimizer": {"net": adam.state_dict()}},
+        "7": {7: net.state_dict()},
+    }
+    for entry, content in contents.items():
+        tensors, said = read(content)
+        assert tensors.keys() == {"weight", "bias"}
+        assert tensors["weight"].tobytes() == net.weight.detach().numpy().tobytes()
+        assert len(said) == 1
+        assert said[0].startswith(f"{tmp_path / 'x.pt'}: reading its only dict of tensors, entry='{entry}' (2 tensors)")
+        # What is said is what to type.
+        assert read(content, entry=entry)[0]["weight"].tobytes() == tensors["weight"].tobytes()
+        assert read(content, entry=entry)[1] == []
+    assert read(contents["state_dict"])[1][0].endswith("; not read: epoch (int), optimizer (dict)")
+    assert read({"a": {"b": net.state_dict()}, "c": {"d": {"e": torch.ones(1)}}}, entry="a")[1][0].endswith(
+        "reading its only dict of tensors, entry='a.b' (2 tensors)"
+    )
+    assert read(net.state_dict())[1] == []
+
+
+def test_one_of_two_is_never_chosen(read):
+    torch = pytest.importorskip("torch")
+    one, two = {"w": torch.ones(2)}, {"w": torch.zeros(2)}
+    for content in (
+        {"model": one, "ema": two},
+        {"model": one, "ema": {"decay": 0.9, "shadow": two}},
+        {"model": one, "ema": {"decay": 0.9, "w": torch.zeros(2)}},
+        {"models": [one, two]},
+        {"model": one, "w": torch.zeros(2)},
+        {"model": one | {"steps": 3}},
+        {"optimizer": {"state": {0: one}, "param_groups": []}},
+    ):
+        with pytest.raises(CheckpointError, match="holds more than tensors; take one of its dicts, with entry="):
+            read(content)
+
+
 def test_an_entry_of_none(tmp_path):
     write(tmp_path / "x.safetensors", ARRAYS)
     with pytest.raises(

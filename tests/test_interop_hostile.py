@@ -118,13 +118,16 @@ def test_names_that_are_no_names(write):
         )
 
 
-def test_names_that_would_fill_a_terminal_or_command_it(write):
+def test_names_that_would_fill_a_terminal_or_command_it(write, caplog):
     names = ["\x1b[31mred\x1b[0m\n" + "x" * 10_000_000, "\ud800", "\u202e", "ok"]
     message = refusal(write(dictionary(dict.fromkeys(names, b"N")), storages={}))
     assert message.isprintable()
     assert "ok (NoneType)" in message
-    nested = dictionary({names[0]: dictionary({"a": write.tensor()})})
-    assert refusal(write(nested)).isprintable()
+    nested = {names[0]: dictionary({"a": write.tensor()}), names[1]: b"N"}
+    caplog.set_level("INFO")
+    interop.read(write(dictionary(nested)))  # the only dict of tensors, which the log names
+    assert caplog.records[-1].getMessage().isprintable()
+    assert refusal(write(dictionary(nested | {"b": dictionary({"a": write.tensor()})}))).isprintable()
     assert refusal(write(call("x." + "y" * 10_000_000), storages={})).isprintable()
 
 

@@ -86,13 +86,16 @@ def image(net):
         return x.movedim(1, -1).numpy(), net(x).movedim(1, -1).numpy()
 
 
-def test_the_models_values_are_its_own():
+@pytest.mark.parametrize("in_flax_order", [True, False])
+def test_the_models_values_are_its_own(in_flax_order):
     layer = nnx.Linear(64, 64, rngs=nnx.Rngs(0))
     # Memory that is aligned as JAX likes it, so that it would not copy.
     memory = np.zeros(64 * 64 * 4 + 64, np.uint8)
     start = -memory.ctypes.data % 64
     bias = memory[start : start + 64 * 4].view(np.float32)
-    weight = np.asfortranarray(np.zeros((64, 64), np.float32))
+    aligned = np.zeros(64 * 64 * 4 + 64, np.uint8)
+    weight = aligned[-aligned.ctypes.data % 64 :][: 64 * 64 * 4].view(np.float32).reshape(64, 64)
+    weight = weight.T if in_flax_order else weight
     interop.load_state_dict(layer, {"weight": weight, "bias": bias})
     variables, _ = interop.linen_variables(nn.Dense(64), {"weight": weight, "bias": bias}, jnp.ones((1, 64)))
     tensors = interop.state_dict(layer)

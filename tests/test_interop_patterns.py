@@ -108,7 +108,7 @@ def test_patterns_that_fit_nothing_or_what_they_cannot():
     ) as caught:
         interop.load_state_dict(net, tensors, flatten={"*": (2, 3, 4)}, layouts=LAYOUTS)
     assert len(caught.value.report.with_status("unsupported")) == 3
-    with pytest.raises(interop.StateDictError, match=r"its kernel has shape \(24, 5\)"):
+    with pytest.raises(interop.StateDictError, match=r"2 \* 3 \* 5 is not 24"):
         interop.load_state_dict(net, tensors, flatten={"heads.*": (2, 3, 5)}, layouts=LAYOUTS)
     with pytest.raises(interop.StateDictError, match=r"heads.0: Linear: layouts is for arrays of your own modules and"):
         interop.load_state_dict(net, tensors, flatten=FLATTEN, layouts={"*": "h w c -> c h w"})

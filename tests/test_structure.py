@@ -30,7 +30,7 @@ ALLOWED = {
     "jax_tconv.interop._tensors": set(),
     "jax_tconv.interop._layers": {*LAYERS, *SHARED},
     "jax_tconv.interop._files": SHARED,
-    "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers"},
+    "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers", "jax_tconv.interop._files"},
     "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.interop._convert"},
     "jax_tconv.interop._verify": {
         *LAYERS,

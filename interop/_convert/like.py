@@ -4,7 +4,7 @@ What loading that state dict would give is compared, value by value, with what t
 own tensors come back as they are; elsewhere they are made anew, in the same form.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def export_like(
     options: Options,
     num_batches_tracked: Counters,
     *,
-    ordered: bool = True,
+    ordered: Callable[[], bool] = lambda: True,
 ) -> dict[str, Array]:
     """The state dict, in the names and the order of `like`; `options` and `ordered` are those of loading it.
 

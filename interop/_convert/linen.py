@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 from flax import linen as nn
 from flax import traverse_util
 from numpy.typing import NDArray
 
-from .._layers.linen_walk import find_layers, init
+from .._layers.linen_walk import find_layers, initial_values
 from .export import export
 from .like import export_like
 from .matching import Match, Options, make_plan
 from .naming import Rename
+from .placing import placed
 from .report import Report
 
 
@@ -67,11 +68,11 @@ def linen_variables(
     plan = make_plan(layers, state_dict, options)
     if dry_run:
         return None, plan.report
-    plan.check(strict)
-    values = {slot.place: jnp.asarray(value) for slot, value in plan.values()}
-    filled = values.keys() == shapes.keys()
-    variables = {} if filled else traverse_util.flatten_dict(init(module, example_inputs, abstract=False))
-    return traverse_util.unflatten_dict(variables | values), plan.report
+    plan.check(strict, "no variables are made")
+    values: dict[Any, jax.Array] = {slot.place: placed(value) for slot, value in plan.values()}
+    jax.block_until_ready(values)  # the caller may change the tensors afterwards
+    values |= initial_values(module, example_inputs, shapes.keys() - values.keys())
+    return traverse_util.unflatten_dict({place: values[place] for place in shapes}), plan.report
 
 
 def linen_state_dict(

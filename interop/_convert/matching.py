@@ -2,18 +2,21 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .._layers.layouts import Shape
 from .._layers.model import Hints, Layer, Place, join, read_hints
 from .._tensors import to_numpy
-from .naming import Rename, check_rename, new_names, prefix_advice
+from .naming import Rename, check_rename, new_names
 from .order import pair_by_order
 from .parametrizations import fold
 from .plan import Filling, Plan
+from .repairs import advice
 from .report import Report, Row
 from .sources import Source
 
@@ -52,15 +55,59 @@ class Options:
         return read_hints(self.flatten, self.layouts)
 
 
-def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered: bool = True) -> Plan:
-    """What each array of these layers is filled with, and the report on every tensor.
+def make_plan(
+    layers: list[Layer], state_dict: Any, options: Options, *, ordered: Callable[[], bool] = lambda: True
+) -> Plan:
+    """What each array of these layers is filled with, and the report on every tensor, with advice if it does not fit.
 
     `ordered` says whether the layers are in the order in which they are defined or called.
     """
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}; "
+            "a file is read with jax_tconv.interop.read"
+        )
+    arrays = {str(name): to_numpy(str(name), value) for name, value in state_dict.items()}
+    plan = _planned(layers, arrays, options, ordered)
+    if plan.report.ok:
+        return plan
+
+    def attempt(**changed: Any) -> Report:
+        try:
+            return _planned(layers, arrays, dataclasses.replace(options, **changed), ordered).report
+        except ValueError:  # two tensors of one name
+            return plan.report
+
+    words = advice(
+        plan.report,
+        {name: source.shape for name, source in plan.sources.items()},
+        _needed(layers, plan.sources),
+        options.rename,
+        lambda rename: attempt(rename=rename),
+        None if options.match == "order" else lambda: attempt(match="order"),
+    )
+    return dataclasses.replace(plan, report=dataclasses.replace(plan.report, advice=words))
+
+
+def _needed(layers: list[Layer], sources: Mapping[str, Source]) -> dict[str, Shape]:
+    """The shapes of the tensors that the model needs, under the names that the state dict has, or else torch's own."""
+    return {
+        known: parameter.torch_shape(slot.shape)
+        for layer in layers
+        for parameter, slot in layer.parameters()
+        for name in parameter.torch_names
+        for known in layer.names_in(name, sources) or [layer.names(name)[0][-1]]
+    }
+
+
+def _planned(
+    layers: list[Layer], arrays: Mapping[str, NDArray[Any]], options: Options, ordered: Callable[[], bool]
+) -> Plan:
+    """The plan without advice."""
     wanted = {name for layer in layers for torch in layer.type.torch_names for name in chain(*layer.names(torch))}
-    sources, hints, rows = _read(state_dict, options.rename, wanted)
+    sources, hints, rows = _read(arrays, options.rename, wanted)
     if options.match == "order":
-        sources, ambiguous = pair_by_order(sources, layers, ordered)
+        sources, ambiguous = pair_by_order(sources, layers, ordered())
         rows += ambiguous
     matching = _Matching(sources, options.downcast, rows)
     for layer in layers:
@@ -68,9 +115,7 @@ def make_plan(layers: list[Layer], state_dict: Any, options: Options, *, ordered
     for name, source in sources.items():
         if name not in matching.used:
             rows.append(source.row("unexpected", hints.get(name) or _left_over(name, matching.used)))
-    report = Report(tuple(rows))
-    advice = prefix_advice(report.missing_keys, report.unexpected_keys)
-    return Plan(list(matching.fillings.values()), dataclasses.replace(report, advice=advice), sources)
+    return Plan(list(matching.fillings.values()), Report(tuple(rows)), sources)
 
 
 def _left_over(name: str, used: Collection[str]) -> str:
@@ -82,18 +127,12 @@ def _left_over(name: str, used: Collection[str]) -> str:
 
 
 def _read(
-    state_dict: Any, rename: Rename, wanted: Collection[str]
+    arrays: Mapping[str, NDArray[Any]], rename: Rename, wanted: Collection[str]
 ) -> tuple[dict[str, Source], dict[str, str], list[Row]]:
     """The tensors by what the model calls them, norms folded; what to say of those that nothing takes; and of the rest.
 
     `wanted` are the names that the model has.
     """
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(
-            f"state_dict must be a mapping of names to tensors, got {type(state_dict).__name__}; "
-            "a file is read with jax_tconv.interop.read"
-        )
-    arrays = {str(name): to_numpy(str(name), value) for name, value in state_dict.items()}
     origin: dict[str, str] = {}
     rows = []
     for name, new in new_names(arrays, rename, wanted).items():

@@ -78,17 +78,3 @@ def _unwrapped(name: str, new: str, rename: Rename, wrappers: Collection[str]) -
         parts = parts[1:]
     unwrapped = ".".join(part for part in parts if part == WRAPPERS[0] or part not in wrappers)
     return _renamed(unwrapped, rename) if new == name and not callable(rename) else unwrapped
-
-
-def prefix_advice(missing: Collection[str], unexpected: Collection[str]) -> str:
-    """What to do if unexpected names are missing ones behind a prefix: `generator.up.weight` where `up.weight` is."""
-    ends = set(missing)
-    for name in unexpected:
-        parts = name.split(".")
-        for n in range(1, len(parts)):
-            if ".".join(parts[n:]) in ends:
-                prefix = ".".join(parts[:n]) + "."
-                return (
-                    f"its names begin with {prefix!r}, which the model's do not: rename={{{prefix!r}: ''}} removes it"
-                )
-    return ""

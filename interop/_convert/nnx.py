@@ -1,10 +1,10 @@
 """Loading state dicts into nnx models, and exporting them."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from numpy.typing import NDArray
 
@@ -13,7 +13,9 @@ from .export import export
 from .like import export_like
 from .matching import Match, Options, make_plan
 from .naming import Rename
+from .placing import placed
 from .report import Report
+from .streams import start_streams
 
 
 def load_state_dict(
@@ -38,8 +40,9 @@ def load_state_dict(
     `module.` and `_orig_mod.`, are removed.
 
     Args:
-      model: the model; it is changed only if everything fits. Only its arrays' shapes and dtypes matter, so
-        `nnx.eval_shape(lambda: Model(...))` works.
+      model: the model; it is changed only if everything fits. Only its arrays' shapes, dtypes and shardings matter, so
+        `nnx.eval_shape(lambda: Model(...))` works, and saves the time and the memory of initial values. Random streams
+        of such a model, as a Dropout has them, begin at seed 0.
       state_dict: names to tensors: of torch, numpy or JAX. A file is read with `interop.read`.
       rename: what the model calls a tensor: a mapping of name prefixes (the longest that fits is used) or of compiled
         regular expressions to their replacements, or a function of a name. None as the new name drops the tensor.
@@ -78,13 +81,16 @@ def load_state_dict(
     """
     options = Options(rename, match, flatten, layouts, downcast)
     layers, variables = find_layers(model, options.hints)
-    ordered = match != "order" or keeps_definition_order(model)
-    plan = make_plan(layers, state_dict, options, ordered=ordered)
+    plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(model))
     if not dry_run:
-        plan.check(strict)
-        values = {slot.place: _like(variables[slot.place].get_value(), value) for slot, value in plan.values()}
+        plan.check(strict, "the model is left unchanged")
+        old = {place: variable.get_value() for place, variable in variables.items()}
+        values = {slot.place: placed(value, old[slot.place]) for slot, value in plan.values()}
+        jax.block_until_ready(values)  # the caller may change the tensors afterwards
         for place, value in values.items():
             variables[place].set_value(value)
+        if any(isinstance(array, jax.ShapeDtypeStruct) for array in old.values()):
+            start_streams(model)
     return plan.report
 
 
@@ -148,11 +154,5 @@ def state_dict(
     arrays = {place: variable.get_value() for place, variable in variables.items()}
     if like is None:
         return export(layers, arrays, options, num_batches_tracked)
-    ordered = match != "order" or keeps_definition_order(model)
-    return export_like(layers, arrays, like, options, num_batches_tracked, ordered=ordered)
-
-
-def _like(old: Any, value: Any) -> jax.Array:
-    """`value` on the devices of the array that it replaces."""
-    array = jnp.asarray(value)
-    return jax.device_put(array, old.sharding) if isinstance(old, jax.Array) else array
+    order = functools.partial(keeps_definition_order, model)
+    return export_like(layers, arrays, like, options, num_batches_tracked, ordered=order)

@@ -1,6 +1,7 @@
 """What a conversion is going to do: which tensors make which array, one at a time."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,22 +30,19 @@ class Filling:
     slot: Slot
     sources: Mapping[str, Source]
 
-    @property
+    @functools.cached_property
     def torch_shape(self) -> tuple[int, ...]:
         """The shape that the tensors must have."""
         return self.parameter.torch_shape(self.slot.shape)
 
     def value(self) -> NDArray[Any]:
-        """The array, laid out as Flax has it, in its dtype and in memory of its own."""
+        """The array, laid out as Flax has it and in its dtype; where nothing is computed, a view of the tensor."""
         tensors = {name: source.load(self.layer.type.spectral_axis) for name, source in self.sources.items()}
         if self.parameter.added is not None:
             # torch adds after loading, in the dtype of its module, not in that of a float16 checkpoint.
             wide = np.result_type(self.slot.dtype, np.float32)
             tensors = {name: t.astype(np.result_type(t.dtype, wide), copy=False) for name, t in tensors.items()}
-        array = self.parameter.to_flax(tensors, self.slot.shape).astype(self.slot.dtype, copy=False)
-        # JAX may keep the memory that it is given, and a tensor's can be the caller's or a file's.
-        shared = any(np.may_share_memory(array, tensor) for tensor in tensors.values())
-        return array.copy() if shared else array
+        return self.parameter.as_flax(tensors, self.slot.shape).astype(self.slot.dtype, copy=False)
 
     def inexpressible(self) -> list[Row]:
         """What is wrong with the tensors' values, which only making the array shows."""
@@ -95,10 +93,13 @@ class Plan:
     report: Report
     sources: Mapping[str, Source]
 
-    def check(self, strict: bool) -> None:
-        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers."""
+    def check(self, strict: bool, consequence: str) -> None:
+        """Raises StateDictError for what is wrong; without `strict` only for what would make wrong numbers.
+
+        `consequence` is what comes of that, in words.
+        """
         if any(row.status in FAULTS and (strict or row.status not in TOLERATED) for row in self.report.rows):
-            raise StateDictError(self.report)
+            raise StateDictError(self.report, consequence)
 
     def values(self) -> Iterator[tuple[Slot, NDArray[Any]]]:
         """Each array and its new value, made one at a time; a large conversion shows a progress bar on a terminal."""

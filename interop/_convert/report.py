@@ -72,7 +72,7 @@ class Report:
 
     Attributes:
       rows: one for each tensor and the array that it fills, in the model's order, then what is left over.
-      advice: anything else to say, such as a prefix that all names have.
+      advice: the arguments that repair what is wrong, and why, if that is certain.
 
     Example:
       >>> import numpy as np
@@ -167,8 +167,8 @@ class Report:
 class StateDictError(ValueError):
     """A state dict that does not fit the model: the message lists all faults, and `report` has every tensor."""
 
-    def __init__(self, report: Report):
-        super().__init__(f"the state dict does not fit the model (the model is left unchanged)\n{report.faults()}")
+    def __init__(self, report: Report, consequence: str):
+        super().__init__(f"the state dict does not fit the model ({consequence})\n{report.faults()}")
         self.report = report
 
 

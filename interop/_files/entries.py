@@ -1,6 +1,9 @@
 """The dict of tensors in what a file holds, which is often a larger dict."""
 
+import logging
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +16,7 @@ from .torch_tensors import Tensor
 
 Leaf: TypeAlias = Tensor | NDArray[Any]
 
+_LOG = logging.getLogger(__name__)
 _DEEPEST = 8
 _MOST_CHOICES = 6
 _LONGEST_LIST = 1000  # longer ones hold no models, but histories and the like
@@ -29,11 +33,16 @@ _OTHER_TENSORS = {
 }
 
 
-def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
-    """`content`, or its entry, if that is a dict of tensors; if not, Refused, naming the entries that are."""
+def tensors_of(content: Any, entry: str | None, path: Path) -> dict[str, Leaf]:
+    """`content`, or its entry, if that is a dict of tensors, or has just one; if not, Refused, naming those that are.
+
+    `path` is the file's, for the log.
+    """
     content = opened(content)
     if entry is not None:
         content = _at(content, entry)
+    if keys := _only_dict(content):
+        content = _taken(content, keys, entry, path)
     if isinstance(content, dict) and all(map(_is_tensor, content.values())):
         tensors = {str(key): value for key, value in content.items() if isinstance(key, str | int)}
         if len(tensors) != len(content):
@@ -43,6 +52,40 @@ def tensors_of(content: Any, entry: str | None) -> dict[str, Leaf]:
     raise Refused(
         _dicts_to_take(content, entry, where) or _what_is_not_unpickled(content, where) or _what_else(content, where)
     )
+
+
+def _only_dict(content: Any) -> tuple[str, ...]:
+    """The keys to the only dict of tensors below, apart from those of optimizers; none if there are others."""
+    # A step or a best loss may be a tensor, but other tensors beside a dict could be a model's too.
+    if not isinstance(content, dict) or any(_is_tensor(value) and value.shape for value in content.values()):
+        return ()
+    choices = _dicts_of_tensors(content, skip=_is_optimizer)
+    if len(choices) != 1:
+        return ()
+    keys, count = choices[0]
+    found = _found(content, keys)
+    return keys if isinstance(found, dict) and count == len(found) else ()
+
+
+def _found(content: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        content = {str(name): value for name, value in _children(content).items()}[key]
+    return content
+
+
+def _taken(content: Any, keys: tuple[str, ...], entry: str | None, path: Path) -> Any:
+    """What is at these keys, which the log says."""
+    taken = _found(content, keys)
+    beside = [_item(key, value) for key, value in _children(content).items() if str(key) != keys[0]]
+    more = f"; not read: {listed(beside)}" if beside else ""
+    shown = _shown(() if entry is None else (entry,), [(keys, len(taken))])
+    _LOG.info("%s: reading its only dict of tensors, %s%s", path, shown, more)
+    return taken
+
+
+def _is_optimizer(value: Any) -> bool:
+    """Whether this is what the state_dict of an optimizer looks like."""
+    return isinstance(value, dict) and {"state", "param_groups"} <= value.keys()
 
 
 def _dicts_to_take(content: Any, entry: str | None, where: str) -> str:
@@ -108,8 +151,10 @@ def _find(content: Any, entry: str) -> Any:
     return None
 
 
-def _dicts_of_tensors(content: Any) -> list[tuple[tuple[str, ...], int]]:
-    """The keys to each dict below that has tensors, and how many it has; the fullest first."""
+def _dicts_of_tensors(
+    content: Any, skip: Callable[[Any], bool] = lambda value: False
+) -> list[tuple[tuple[str, ...], int]]:
+    """The keys to each dict below that has tensors, and how many it has; the fullest first. `skip` is left out."""
     found = []
     seen = {id(content)}  # a pickle may hold one dict a million times, also within itself
     queue: deque[tuple[tuple[str, ...], Any]] = deque([((), content)])
@@ -120,7 +165,7 @@ def _dicts_of_tensors(content: Any) -> list[tuple[tuple[str, ...], int]]:
             found.append((keys, count))
         for key, child in _children(value).items():
             named = isinstance(key, str | int) and len(keys) < _DEEPEST
-            if named and isinstance(child, dict | list | tuple) and id(child) not in seen:
+            if named and isinstance(child, dict | list | tuple) and id(child) not in seen and not skip(child):
                 seen.add(id(child))
                 queue.append(((*keys, str(key)), child))
     return sorted(found, key=lambda item: -item[1])

@@ -37,3 +37,18 @@ def view(
     if dtype == np.bool_:
         return np.asarray(np.ndarray(shape, np.uint8, raw, offset, strides) != 0)
     return np.ndarray(shape, dtype, raw, offset, strides)
+
+
+def release(array: NDArray[Any]) -> None:
+    """Takes the pages that reading a view of a file has loaded out of memory; they are loaded again when it is used.
+
+    Other arrays are left alone.
+    """
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    held = root.base.obj if isinstance(root.base, memoryview) else None
+    if isinstance(held, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and array.size:
+        low, high = np.lib.array_utils.byte_bounds(array)
+        start = (low - root.ctypes.data) // mmap.PAGESIZE * mmap.PAGESIZE
+        held.madvise(mmap.MADV_DONTNEED, start, high - root.ctypes.data - start)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .entries import Leaf, tensors_of
 from .mapped import map_file
+from .orbax_files import is_orbax
 from .refusal import CheckpointError, Refused, listed, plain, reading
 from .safetensors_files import read_safetensors
 from .shards import SUFFIX, read_shards, weight_map
@@ -46,9 +47,10 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
       path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
         tensors of any device, of a state dict or of a whole module; or the index of a checkpoint in several files, such
         as `model.safetensors.index.json`. Or a folder with one of these in it.
-      entry: if the file holds more than a dict of tensors, the key of that dict, such as `"state_dict"`, or keys, such
-        as `"model.generator"`. A whole pickled module, which is read from its attributes as data, counts as its state
-        dict; names that its class's own `state_dict` would change are as they are within it.
+      entry: if the file holds several dicts of tensors, the key of one, such as `"state_dict"`, or keys, such as
+        `"model.generator"`. A file with just one, apart from an optimizer's state, needs none: which one is read is
+        logged by `logging`, at level INFO. A whole pickled module, which is read from its attributes as data, counts as
+        its state dict; names that its class's own `state_dict` would change are as they are within it.
 
     Returns:
       A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.
@@ -74,7 +76,7 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
 
 def _read(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
     with reading(path):
-        leaves = tensors_of(_reader(path)(path), entry)
+        leaves = tensors_of(_reader(path)(path), entry, path)
         _refuse_expanded(leaves, path.stat().st_size)
         return {name: leaf.array() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
 
@@ -129,8 +131,8 @@ def _checkpoint_in(folder: Path) -> Path:
     if choices:
         names = [plain(path.name) for path in choices]
         raise Refused(f"is a folder with several checkpoints; read one of them: {listed(names, limit=20)}")
-    if (folder / "_CHECKPOINT_METADATA").exists():
-        raise Refused("is a checkpoint of Orbax; orbax.checkpoint.StandardCheckpointer().restore(path) reads it")
+    if is_orbax(folder):
+        raise Refused("is a checkpoint of Orbax; interop.load(model, path) reads it into a Flax model")
     if any(path.suffix == ".distcp" for path in files):
         raise Refused(
             "is a checkpoint of torch.distributed; make one file of it with "

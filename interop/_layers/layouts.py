@@ -77,13 +77,23 @@ class Parameter:
         try:
             first, *rest = self._as_torch(np.broadcast_to(np.int8(0), flax_shape)).shape
         except einops.EinopsError:
-            raise UnsupportedLayerError(
-                f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
-            ) from None
+            if self.sizes:
+                product = " * ".join(map(str, self.sizes.values()))
+                problem = f"{product} is not {flax_shape[0]}: flatten must give as many values as it has inputs"
+            else:
+                problem = f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
+            raise UnsupportedLayerError(problem) from None
         return (first * self.part[1], *rest)
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
-        """The Flax array, C-contiguous, from torch tensors by name; InexpressibleError if a value would be lost."""
+        """`as_flax`, C-contiguous: safetensors writes the bytes of any other array in the wrong order."""
+        return np.asarray(self.as_flax(tensors, flax_shape), order="C")
+
+    def as_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
+        """The Flax array from torch tensors by name, as a view of them where there is one.
+
+        Raises InexpressibleError if a value would be lost.
+        """
         tensor = _part(tensors[self.torch_name], self.part)
         if self.added is not None:
             other = tensors[self.added]
@@ -95,8 +105,7 @@ class Parameter:
                 )
             tensor = tensor + _part(other, self.part)
         array = einops.rearrange(tensor, f"{self.torch_axes} -> {self.flax_axes}", **self._sizes(flax_shape))
-        # safetensors writes the bytes of an array that is not C-contiguous in the wrong order.
-        return np.asarray(self._turned(array), order="C")
+        return self._turned(array)
 
     def to_torch(self, array: NDArray[Any]) -> NDArray[Any]:
         """The part of the torch tensor that a Flax array makes."""

@@ -4,7 +4,7 @@ linen gives the items of a list in `setup`, and of an `nn.Sequential`, names suc
 calls them `blocks.0` and `0`. A checkpoint may have either.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -150,23 +150,36 @@ def _call(module: nn.Module, example_inputs: tuple[Any, ...]) -> tuple[dict[Path
         called.note(context.module)
         return call(*args, **kwargs)
 
+    arrays, init = _init(module, example_inputs)
     try:
         with nn.intercept_methods(note):
-            return traverse_util.flatten_dict(init(module, example_inputs, abstract=True)), called
+            return jax.eval_shape(init, arrays), called
     except TypeError as error:
         if example_inputs:
             raise
         raise TypeError(f"example_inputs must be what the module is called with; got none: {error}") from error
 
 
-def init(module: nn.Module, example_inputs: tuple[Any, ...], abstract: bool) -> Any:
-    """What `module.init` makes; if `abstract`, only its shapes and dtypes, without computing anything."""
-    arrays = {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}
+def initial_values(module: nn.Module, example_inputs: tuple[Any, ...], places: Collection[Path]) -> dict[Path, Any]:
+    """What `module.init` gives the variables at these places; no others are computed."""
+    if not places:
+        return {}
+    arrays, init = _init(module, example_inputs)
 
-    def variables(arrays: Mapping[int, Any]) -> Any:
+    def wanted(inputs: Any) -> dict[Path, Any]:
+        made = init(inputs)
+        return {place: made[place] for place in places}
+
+    return jax.jit(wanted)({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})
+
+
+def _init(
+    module: nn.Module, example_inputs: tuple[Any, ...]
+) -> tuple[dict[int, Any], Callable[[Any], dict[Path, Any]]]:
+    """The inputs that are arrays, by position, and a function of them: the variables that `module.init` makes."""
+
+    def variables(arrays: Mapping[int, Any]) -> dict[Path, Any]:
         inputs = [arrays.get(n, value) for n, value in enumerate(example_inputs)]
-        return nn.meta.unbox(module.init(jax.random.key(0), *inputs))
+        return traverse_util.flatten_dict(nn.meta.unbox(module.init(jax.random.key(0), *inputs)))
 
-    if abstract:
-        return jax.eval_shape(variables, arrays)
-    return variables({n: jnp.zeros(value.shape, value.dtype) for n, value in arrays.items()})
+    return {n: value for n, value in enumerate(example_inputs) if hasattr(value, "shape")}, variables

@@ -93,7 +93,9 @@ def _children(node: Any) -> dict[Any, Any]:
 
 def _arrays(module: nnx.Module) -> dict[str, nnx.Variable[Any]]:
     """The arrays that a module holds: with those of the layers within it, if it is of a known type."""
-    parts = nnx.iter_modules(module, graph=True) if is_known(module) else [((), module)]
+    # Most layers hold no others, and asking nnx takes longer than loading them.
+    holds_others = any(isinstance(value, nnx.Module | nnx.List | nnx.Dict) for value in vars(module).values())
+    parts = nnx.iter_modules(module, graph=True) if holds_others and is_known(module) else [((), module)]
     return {
         ".".join(map(str, (*inner, name))): value
         for inner, part in parts

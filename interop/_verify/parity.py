@@ -129,7 +129,7 @@ def _run_nnx(
     # The copy has lost the order of definition.
     layers, variables = find_layers(flax_model, options.hints)
     arrays = {place: variable.get_value() for place, variable in variables.items()}
-    plan = make_plan(layers, state_dict, options, ordered=keeps_definition_order(flax_model))
+    plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(flax_model))
     return ours, pair_layers(theirs, ours, plan.fillings, arrays, options.rename, collections=False)
 
 

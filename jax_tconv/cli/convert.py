@@ -12,8 +12,10 @@ from typer import Argument, Option
 from jax_tconv import interop
 
 from . import options
-from .loading import call_factory, conversion, flax_shapes
-from .output import check_free, replacing, show_json
+from .loading import conversion, flax_shapes
+from .models import load_lines, make_model, without_values
+from .output import check_free, note, replacing, show_json
+from .spelling import as_options
 
 
 def convert(
@@ -37,7 +39,8 @@ def convert(
 
     OUT gets what nnx.state(model) holds, or a linen module's variables: as an Orbax checkpoint if it is the name of a
     folder, as arrays by their paths if it ends in .safetensors. Without --model the tensors are kept as they are, in
-    another kind of file: .safetensors, .pt, .pth or .bin.
+    another kind of file: .safetensors, .pt, .pth or .bin. The last three lines that are printed are Python that loads
+    OUT into the model.
 
     A linen module needs the shapes of its inputs, as PyTorch has them: --input 1,3,64,64.
 
@@ -50,7 +53,11 @@ def convert(
     document: dict[str, Any] = {"out": None if target is None else str(target)}
     if model:
         arguments = conversion(rename, drop, match, flatten, layout, downcast)
-        variables, report = filled(call_factory("--model", model), state_dict, flax_shapes(inputs), arguments, dry_run)
+        made, reason = make_model("--model", model)
+        if reason:
+            note(f"the model is made with its initial values, since nnx.eval_shape cannot make it: {reason}")
+        given = flax_shapes(inputs)
+        variables, report = filled(made, state_dict, given, arguments, dry_run)
         if target is not None and target.suffix:
             flat = traverse_util.flatten_dict(variables)
             interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
@@ -59,7 +66,13 @@ def convert(
                 interop.write_orbax(folder, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
         hint = "" if everything else "--all shows every tensor"
-        lines = [report.table(all=everything), hint, f"wrote {target}" if target else ""]
+        lines = [as_options(report.table(all=everything)), hint]
+        if target is not None:
+            is_linen = isinstance(made, nn.Module)
+            abstract = not reason and not without_values(made)
+            code = load_lines(model, str(target), given if is_linen else None, abstract)
+            lines += [f"wrote {target}; these lines load it:", *code]
+            document |= {"load": code}
     elif any((rename, drop, inputs, flatten, layout, downcast, match != "name")):
         raise ValueError("--model must say what the tensors are for: package.module:factory")
     else:

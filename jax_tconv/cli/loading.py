@@ -20,14 +20,19 @@ from .layer_options import ints
 def call_factory(argument: str, text: str) -> Any:
     """What `package.module:factory` returns when it is called; an nnx one may take `rngs`."""
     factory = _find_factory(argument, text)
-    if not callable(factory):
-        raise TypeError(
-            f"{argument}: {text} must be a class or a function without arguments, got {type(factory).__name__}"
-        )
+    return factory(rngs=nnx.Rngs(0)) if _takes_rngs(factory) else factory()
+
+
+def factory_call(argument: str, text: str) -> str:
+    """The same call as Python code."""
+    takes_rngs = _takes_rngs(_find_factory(argument, text))
+    return f"{text.partition(':')[2]}({'rngs=nnx.Rngs(0)' if takes_rngs else ''})"
+
+
+def _takes_rngs(factory: Any) -> bool:
     # An nnx class has its own `__call__` on the way to `__init__`, which hides the arguments.
     made_by = factory.__init__ if inspect.isclass(factory) else factory
-    parameters = inspect.signature(made_by).parameters
-    return factory(rngs=nnx.Rngs(0)) if "rngs" in parameters else factory()
+    return "rngs" in inspect.signature(made_by).parameters
 
 
 def _find_factory(argument: str, text: str) -> Any:
@@ -44,9 +49,14 @@ def _find_factory(argument: str, text: str) -> Any:
     finally:
         sys.path.remove(os.getcwd())
     try:
-        return operator.attrgetter(name)(module)
+        factory = operator.attrgetter(name)(module)
     except AttributeError as error:
         raise ValueError(f"{argument}: module {module_name!r} has no {name!r}") from error
+    if not callable(factory):
+        raise TypeError(
+            f"{argument}: {text} must be a class or a function without arguments, got {type(factory).__name__}"
+        )
+    return factory
 
 
 def conversion(

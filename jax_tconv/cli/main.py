@@ -1,15 +1,18 @@
 """The commands, one file each, and what is said when one of them fails."""
 
+import logging
 import sys
 from typing import Annotated
 
 import typer
 from typer import Option
 
-import jax_tconv
+import jax_tconv.interop
 from jax_tconv.interop import StateDictError
 
 from . import bench, convert, explain, inspect, rules, verify
+from .output import note
+from .spelling import as_options
 
 app = typer.Typer(
     name="jax-tconv",
@@ -38,8 +41,18 @@ def _options(
     pass
 
 
+class _Notes(logging.Handler):
+    """What the library says of itself, on the error stream."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(as_options(record.getMessage()))
+
+
 def main() -> None:
     """Runs the command. What the user can fix is one line on the error stream, and exit code 1."""
+    log, notes = logging.getLogger(jax_tconv.interop.__name__), _Notes()
+    log.addHandler(notes)
+    log.setLevel(logging.INFO)
     try:
         app()
         return
@@ -49,5 +62,7 @@ def main() -> None:
         message = " ".join(str(error).split())
     except KeyboardInterrupt:
         message = "stopped"
-    print(f"jax-tconv: error: {message}", file=sys.stderr)
+    finally:
+        log.removeHandler(notes)
+    print(f"jax-tconv: error: {as_options(message)}", file=sys.stderr)
     sys.exit(1)

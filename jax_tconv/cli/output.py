@@ -5,6 +5,7 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,11 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def note(text: str) -> None:
+    """Prints a line for a person on the error stream, which leaves what a program reads alone."""
+    print(f"jax-tconv: {text}", file=sys.stderr)
 
 
 def show_json(document: Any) -> None:

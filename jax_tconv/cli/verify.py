@@ -14,6 +14,7 @@ from jax_tconv.interop._verify.parity import flax_inputs
 from . import options
 from .convert import filled
 from .loading import call_factory, conversion, pairs, random_arrays, shapes
+from .models import make_model, without_values
 from .output import show_json
 
 
@@ -66,10 +67,13 @@ def verify(
     except RuntimeError as error:
         raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error
     given = random_arrays(shapes(inputs))
-    flax_model = call_factory("--model", model)
+    flax_model, _ = make_model("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
     rules = pairs(axes, "--axes must be LAYER=TORCH -> FLAX, such as '(output)=n c l -> n l c'")
     variables, _ = filled(flax_model, state_dict, flax_inputs(original, given, rules), arguments)
+    if without_values(flax_model):  # what the checkpoint does not have, such as tables
+        flax_model = call_factory("--model", model)
+        filled(flax_model, state_dict, (), arguments)
     if isinstance(flax_model, nn.Module):
         flax_model = flax_model.bind(variables)
     del arguments["downcast"]
