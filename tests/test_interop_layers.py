@@ -348,13 +348,15 @@ def test_arrays_of_ones_own():
     class Net(nnx.Module):
         def __init__(self):
             self.scale = nnx.Param(jnp.ones(3))
+            self.temperature = nnx.Param(jnp.ones(()))
             self.constant = nnx.Param(jnp.ones((1, 3, 3, 3)))
 
-    values = {name: np.random.default_rng(0).random(shape, "float32") for name, shape in
-              [("scale", 3), ("constant", (1, 3, 3, 3))]}  # fmt: skip
+    shapes = {"scale": (3,), "temperature": (), "constant": (1, 3, 3, 3)}
+    values = {name: np.array(np.random.default_rng(0).random(shape), "float32") for name, shape in shapes.items()}
     net, layouts = Net(), {"constant": "1 c h w -> 1 h w c"}
     interop.load_state_dict(net, values, layouts=layouts)
     np.testing.assert_array_equal(net.scale[...], values["scale"])
+    assert net.temperature[...] == values["temperature"]
     np.testing.assert_array_equal(net.constant[...], values["constant"].transpose(0, 2, 3, 1))
     tensors = interop.state_dict(net, layouts=layouts)
     assert {name: tensor.tobytes() for name, tensor in tensors.items()} == {

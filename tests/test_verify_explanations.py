@@ -94,11 +94,17 @@ def test_faults(fault):
         raise AssertionError(found.verdict)
 
 
-def test_a_wrong_flatten_order():
-    """Said whether the Linear was loaded as it is, or with the wrong shape; what the verdict says repairs it."""
-    found = verified(flatten=None)
+@pytest.mark.parametrize("wrong", [None, {"aux.1": (4, 6, 6)}])
+def test_a_wrong_flatten_order(wrong):
+    """Whether the Linear was loaded as it is or in a wrong order, what the verdict says repairs it."""
+    found = verified(flatten=wrong)
     assert not found.ok
     assert "that of a channels-last map flattened: load it with flatten={'aux.1': (6, 6, 4)}" in found.verdict
+
+
+@pytest.mark.parametrize("name", ["aux.1", "aux.layers.1", "aux.*"])
+def test_either_name_of_a_layer_does(name):
+    assert verified(flatten={name: (6, 6, 4)}).ok
 
 
 def swap(twin):

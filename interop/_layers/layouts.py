@@ -75,7 +75,7 @@ class Parameter:
     def torch_shape(self, flax_shape: Shape) -> Shape:
         """The shape of the whole torch tensor for a Flax array of this shape."""
         try:
-            first, *rest = self._as_torch(np.broadcast_to(np.int8(0), flax_shape)).shape
+            shape = self._as_torch(np.broadcast_to(np.int8(0), flax_shape)).shape
         except einops.EinopsError:
             if self.sizes:
                 product = " * ".join(map(str, self.sizes.values()))
@@ -83,7 +83,8 @@ class Parameter:
             else:
                 problem = f"its {self.flax_name} has shape {flax_shape}, not the axes {self.flax_axes!r}"
             raise UnsupportedLayerError(problem) from None
-        return (first * self.part[1], *rest)
+        # torch stacks the parts along the first axis, of which a lone number has none.
+        return (shape[0] * self.part[1], *shape[1:]) if shape else ()
 
     def to_flax(self, tensors: Mapping[str, NDArray[Any]], flax_shape: Shape) -> NDArray[Any]:
         """`as_flax`, C-contiguous: safetensors writes the bytes of any other array in the wrong order."""
@@ -179,7 +180,11 @@ class LayerType:
             parts[parameter.torch_name][parameter.part] = part
             if parameter.added is not None:
                 parts[parameter.added].setdefault(parameter.part, np.zeros_like(part))
-        return {name: np.concatenate([found[key] for key in sorted(found)]) for name, found in parts.items() if found}
+        return {name: _joined([found[key] for key in sorted(found)]) for name, found in parts.items() if found}
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _part(tensor: NDArray[Any], part: tuple[int, int]) -> NDArray[Any]:

@@ -135,7 +135,7 @@ def arrange(shapes: Mapping[Path, Any], called: Paths, hints: Hints) -> list[Lay
             name = ".".join(place[1 + len(path) :])
             arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
     layers = [
-        make_layer(called.places(path), called.modules.get(path), arrays[path], hints)
+        make_layer(path, called.places(path), called.modules.get(path), arrays[path], hints)
         for path in sorted(arrays, key=called.order)
     ]
     check_hints(hints, layers)

@@ -37,13 +37,20 @@ class Layer:
       type: its type; `UNKNOWN`, which describes no arrays, if `problem` says why it has none.
       slots: its arrays, by their names within the layer.
       suffixes: what torch appends to the names of its tensors, for each of the paths.
+      flax_path: its name in Flax, by which the caller may mean it as well.
     """
 
     paths: tuple[tuple[str, ...], ...]
     type: LayerType
     slots: Mapping[str, Slot]
     suffixes: tuple[tuple[str, ...], ...]
+    flax_path: str
     problem: str = ""
+
+    @property
+    def called(self) -> list[str]:
+        """What the caller may call it."""
+        return [*itertools.chain(*self.paths), self.flax_path]
 
     @property
     def path(self) -> str:
@@ -82,28 +89,30 @@ class Hints:
     layouts: Mapping[str, tuple[str, str]]
 
 
-def make_layer(places: Sequence[Sequence[Path]], module: Any, slots: Mapping[str, Slot], hints: Hints) -> Layer:
+def make_layer(
+    path: Path, places: Sequence[Sequence[Path]], module: Any, slots: Mapping[str, Slot], hints: Hints
+) -> Layer:
     """The layer of this module; if its type or the layout of its arrays is not known, `problem` says so.
 
-    `places` are its paths in torch: for each place that shares it, the spellings.
+    `path` is its own; `places` are its paths in torch: for each place that shares it, the spellings.
     """
     spelled = [list(dict.fromkeys((dotted(path), suffix(path)) for path in spellings)) for spellings in places]
     paths = tuple(tuple(path for path, _ in names) for names in spelled)
     suffixes = tuple(tuple(end for _, end in names) for names in spelled)
+    layer = Layer(paths, UNKNOWN, slots, suffixes, ".".join(path))
     try:
-        kind = _typed(paths, module, {name: slot.shape for name, slot in slots.items()}, hints)
+        kind = _typed(layer, module, {name: slot.shape for name, slot in slots.items()}, hints)
     except UnsupportedLayerError as error:
-        return Layer(paths, UNKNOWN, slots, suffixes, f"{type(module).__name__}: {error}")
-    return Layer(paths, kind, slots, suffixes)
+        return dataclasses.replace(layer, problem=f"{type(module).__name__}: {error}")
+    return dataclasses.replace(layer, type=kind)
 
 
-def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
-    """The type of a module with arrays of these shapes."""
-    spellings = [*itertools.chain(*paths)]
-    rules = {array: fitting(hints.layouts, [join(path, array) for path in spellings]) for array in shapes}
+def _typed(layer: Layer, module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
+    """The type of a module with arrays of these shapes; `layer` says what it is called."""
+    rules = {array: fitting(hints.layouts, [join(path, array) for path in layer.called]) for array in shapes}
     kind = layer_type(module, shapes)
-    kind = _own_arrays(spellings, shapes, rules) if kind is None else kind.laid_out(rules, join(spellings[-1], "*"))
-    if (map_shape := fitting(hints.flatten, spellings)) is not None:
+    kind = _own_arrays(layer.path, shapes, rules) if kind is None else kind.laid_out(rules, join(layer.path, "*"))
+    if (map_shape := fitting(hints.flatten, layer.called)) is not None:
         kind = after_flatten(kind, map_shape)
     known = {parameter.flax_name: parameter for parameter in kind.parameters}
     if strange := sorted(shapes.keys() - known.keys()):
@@ -113,9 +122,7 @@ def _typed(paths: tuple[tuple[str, ...], ...], module: Any, shapes: Mapping[str,
     return kind
 
 
-def _own_arrays(
-    spellings: Sequence[str], shapes: Mapping[str, Shape], rules: Mapping[str, tuple[str, str] | None]
-) -> LayerType:
+def _own_arrays(path: str, shapes: Mapping[str, Shape], rules: Mapping[str, tuple[str, str] | None]) -> LayerType:
     """The arrays that a module of no known type holds itself: vectors as they are, others as the caller says."""
     parameters = []
     for array, shape in shapes.items():
@@ -124,7 +131,7 @@ def _own_arrays(
             axes = " ".join("abcdefgh"[: len(shape)])
             raise UnsupportedLayerError(
                 f"its array {array}, {shape}, belongs to no known type of layer; say how PyTorch lays it out, as in "
-                f"layouts={{{join(spellings[-1], array)!r}: '{axes} -> {axes}'}}"
+                f"layouts={{{join(path, array)!r}: '{axes} -> {axes}'}}"
             )
         torch_axes, flax_axes = ("...", "...") if rule is None else rule
         parameters.append(Parameter(array, array, torch_axes, flax_axes))
@@ -161,7 +168,7 @@ def _two_layouts(rule: Any, form: str) -> tuple[str, str]:
 
 def check_hints(hints: Hints, layers: Iterable[Layer]) -> None:
     """Raises ValueError for a hint about something that the model does not have."""
-    paths = {spelling: layer for layer in layers for spellings in layer.paths for spelling in spellings}
+    paths = {name: layer for layer in layers for name in layer.called}
     arrays = {join(path, array) for path, layer in paths.items() for array in layer.slots}
     for argument, names, known in (("flatten", hints.flatten, paths), ("layouts", hints.layouts, arrays)):
         for name in names:

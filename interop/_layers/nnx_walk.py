@@ -36,7 +36,7 @@ def find_layers(model: nnx.Module, hints: Hints) -> tuple[list[Layer], Variables
             slots[name] = Slot(tuple(variable.shape), dtype, full_name, id(variable))
             variables[id(variable)] = variable
         if slots:
-            layers.append(make_layer(places, module, slots, hints))
+            layers.append(make_layer(path, places, module, slots, hints))
     check_hints(hints, layers)
     return layers, variables
 

@@ -43,7 +43,8 @@ def judge(
     _check_names(theirs, axes, skip)
     left_out = [pair.name for pair in pairs if any(_matches(name, skip) for name in pair.torch.names)]
     shown = [pair for pair in pairs if pair.name not in left_out]
-    compared = [compare_pair(pair, _rule(pair.torch, axes), tolerance) for pair in shown]
+    # What the whole model gives is its output.
+    compared = [compare_pair(pair, _rule(pair.torch, axes), tolerance) for pair in shown if pair.name]
     layers = [one for one in compared if isinstance(one, LayerDifference)]
     outputs, missing = compare_outputs(theirs, ours, axes, tolerance)
     outputs = [one for one in outputs if not _matches(one.name, skip)]

@@ -5,7 +5,7 @@ import re
 import shlex
 from typing import Any
 
-_ARGUMENT = re.compile(r"""\b(rename|flatten|layouts|match|entry|downcast)=(\{[^{}]*\}|'[^']*'|"[^"]*"|True)""")
+_ARGUMENT = re.compile(r"""\b(rename|flatten|layouts|axes|match|entry|downcast)=(\{[^{}]*\}|'[^']*'|"[^"]*"|True)""")
 
 
 def as_options(text: str) -> str:
@@ -23,7 +23,7 @@ def _option(name: str, literal: str) -> str:
     if value is True:
         return f"--{name}"
     items = value.items() if isinstance(value, dict) else [(None, value)]
-    return " ".join(_one(name.removesuffix("s"), key, item) for key, item in items)
+    return " ".join(_one("layout" if name == "layouts" else name, key, item) for key, item in items)
 
 
 def _one(name: str, key: str | None, value: Any) -> str:

@@ -16,6 +16,7 @@ from .convert import filled
 from .loading import call_factory, conversion, pairs, random_arrays, shapes
 from .models import make_model, without_values
 from .output import show_json
+from .spelling import as_options
 
 
 def verify(
@@ -82,6 +83,6 @@ def verify(
     if as_json:
         show_json({"ok": found.ok, "verdict": found.verdict, **dataclasses.asdict(found)})
     else:
-        print("\n".join(filter(None, (found.table(all=everything), found.verdict))))
+        print("\n".join(filter(None, (found.table(all=everything), as_options(found.verdict)))))
     if not found.ok:
         raise typer.Exit(1)
