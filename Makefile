@@ -19,7 +19,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make test-slow  a gigabyte through every kind of file, 10,000 mutated files, every mesh (a quarter of an hour)"
 	@echo "make test-accelerators  compile every layer for GPUs and TPUs that are not there (about an hour)"
-	@echo "make test-networks  convert networks of MONAI there and back, and write docs/networks.md (a few minutes)"
+	@echo "make test-networks  networks of MONAI there and back, into docs/networks.md; faults that verify must name (a few minutes)"
 	@echo "make bench  time the op next to PyTorch and its peers in JAX (about a quarter of an hour)"
 	@echo "make lint   ruff and the type checker"
 	@echo "make clean  remove what these made"
@@ -63,6 +63,7 @@ $(NETWORKS)/.installed: $(STAMP)
 # Writes the table, and fails, with what verify said, where a network is not converted.
 test-networks: $(NETWORKS)/.installed
 	PYTHONPATH=$(NETWORKS) $(BIN)/python -m tests.published
+	$(BIN)/python -m pytest -m slow tests/planted/test_planted.py tests/planted/held_out.py
 
 bench: $(STAMP)
 	$(BIN)/python -m jax_tconv.benchmarks run

@@ -14,15 +14,15 @@ from jax_tconv.interop._convert.norms import spectral_norm, weight_norm
 
 torch = pytest.importorskip("torch")
 
-from tests.networks import NETWORKS  # noqa: E402  (needs torch)
+from tests.networks import DECODER, NETWORKS, UNET, VOCODER, VOCODER_OLD  # noqa: E402  (needs torch)
 from tests.test_interop_layers import CELLS, LAYERS, SQUARES, VECTORS, as_flax, close, made  # noqa: E402
 from tests.test_interop_networks import convert, flax_inputs, one_thread, run  # noqa: E402, F401
 from tests.test_interop_parametrizations import LAYERS as NORMED  # noqa: E402
 from tests.test_interop_parametrizations import NORMS, SHAPES, effective, normed  # noqa: E402
 
 RNGS = nnx.Rngs(0)
-networks = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 kinds = pytest.mark.parametrize("kind", ["nnx", "linen"])
+QUICK = [VOCODER, VOCODER_OLD, UNET, DECODER]
 
 
 def awkward(state_dict):
@@ -65,7 +65,10 @@ def trained(model, seed=0):
     return model
 
 
-@networks
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow, id=n.name) for n in NETWORKS],
+)
 @kinds
 def test_networks_come_back_as_they_were_and_trained_ones_compute_the_same_in_torch(network, kind):
     original = awkward(network.trained().state_dict())

@@ -354,6 +354,7 @@ def linen_called_twice_in_channels_last_torch() -> Pair:
     return linen_pair(original, twin, a, b, options=sequences(a, b), as_flax=as_it_is)
 
 
+pytestmark = pytest.mark.slow
 faults = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 pairs = pytest.mark.parametrize("make", PAIRS, ids=lambda make: make.__name__)
 

@@ -8,6 +8,7 @@ from tests.planted.correct import CORRECT_PAIRS, check_correct
 from tests.planted.fault import check_accepted, check_fault, check_named
 from tests.planted.faults import FAULTS
 
+pytestmark = pytest.mark.slow
 faults = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 pairs = pytest.mark.parametrize("make", CORRECT_PAIRS, ids=lambda make: make.__name__)
 

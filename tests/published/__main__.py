@@ -45,7 +45,7 @@ def row(result: Result) -> tuple[str, ...]:
         f"{result.parameters:,}",
         str(result.tensors),
         f"{result.difference:.1e}",
-        f"yes, {len(found.layers)} layers" if found.ok else "no",
+        f"yes, {sum(layer.counts for layer in found.layers)} layers" if found.ok else "no",
         "yes" if result.bit_exact else "no",
     )
 
