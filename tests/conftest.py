@@ -7,7 +7,7 @@ import pytest
 
 # Eight CPU devices, for the tests of sharding; read when jax first looks for devices.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-# torch's threads wait busily for more work, and would take the cores from the other processes; read when it is imported.
+# torch's threads wait busily, and would take the cores from the other processes; read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
