@@ -32,7 +32,11 @@ def lowered_anew(function, geometry, operands):
     return jax.jit(lambda a, b: function(a, b, geometry, Sums(None, np.float64))).lower(*operands)
 
 
-@pytest.mark.parametrize(("chunk", "cases"), [(1e-6, TALL), (2e-5, [*TALL, *CASES])], ids=["row", "rows"])
+@pytest.mark.parametrize(
+    ("chunk", "cases"),
+    [(1e-6, TALL), (2e-5, [*TALL, *CASES[::3]]), pytest.param(2e-5, CASES, marks=pytest.mark.slow)],
+    ids=["row", "rows", "rows of every case"],
+)
 @pytest.mark.parametrize(("method", "op"), CHUNKED)
 def test_values_in_chunks(method, op, chunk, cases, monkeypatch):
     function = getattr(METHODS[method], op)
