@@ -63,7 +63,7 @@ $(NETWORKS)/.installed: $(STAMP)
 # Writes the table, and fails, with what verify said, where a network is not converted.
 test-networks: $(NETWORKS)/.installed
 	PYTHONPATH=$(NETWORKS) $(BIN)/python -m tests.published
-	$(BIN)/python -m pytest -m slow tests/planted/test_planted.py tests/planted/held_out.py
+	$(BIN)/python -m pytest -m slow tests/planted
 
 bench: $(STAMP)
 	$(BIN)/python -m jax_tconv.benchmarks run
