@@ -178,6 +178,34 @@ def test_skipped_and_unpaired_layers_are_listed():
     assert "not compared: 'second', 'up', 'aux.1'" in found.verdict
 
 
+def test_a_layer_that_is_called_more_often():
+    """Calls are compared by their inputs; one more in PyTorch shows in the output."""
+
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(self.conv(x))
+
+    class Flax(nnx.Module):
+        def __init__(self, start):
+            self.conv, self.start = nnx.Conv(4, 4, (3, 3), padding=1, rngs=RNGS), start
+
+        def __call__(self, x):
+            return self.conv(x + self.start)
+
+    for start, layers, reasons in ((0, ["conv"], []), (9, [], ["PyTorch calls it 2 times, Flax 1"])):
+        original, twin = Twice(), Flax(start)
+        interop.load_state_dict(twin, original.state_dict())
+        found = interop.verify(original, twin, X)
+        assert not found.ok
+        assert found.first_difference.name == "(output)"
+        assert [layer.name for layer in found.layers] == layers
+        assert [one.reason.partition("and ")[2] for one in found.not_compared] == reasons
+
+
 class Renamed(nnx.Module):
     """The same layers under other names, and in order of definition."""
 

@@ -1,6 +1,7 @@
 """The calls of one layer on both sides compared, and what the models return."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +33,7 @@ class _Compared:
     ours: Array
     before: float | None
 
-    @property
+    @functools.cached_property
     def gap(self) -> tuple[float, float]:
         return difference(self.theirs, self.ours)
 
@@ -50,7 +51,10 @@ def compare_pair(pair: Pair, rule: str | None, tolerance: float) -> LayerDiffere
     results = (_compare(pair, call, other, rule, counts) for call, other in calls if call.result and other.result)
     found = [result for result in results if result is not None]
     if not found:
+        times = [len(layer.calls) for layer in (pair.torch, pair.flax)]
         reason = "no order of its axes makes its inputs agree, so that of its output is not known; axes= says it"
+        if times[0] != times[1]:
+            reason = f"calls with one input are compared, and PyTorch calls it {times[0]} times, Flax {times[1]}"
         return NotCompared(pair.name, reason, bool(pair.fillings)) if counts else None
     worst = max(found, key=lambda one: one.gap[1])
     names = torch_words(pair.torch), flax_words(pair.flax)
