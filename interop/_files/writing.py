@@ -14,6 +14,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from .._tensors import DTYPES, to_numpy, torch_tensor
+from .._text import printable
 from .refusal import CheckpointError
 from .safetensors_files import NAMES
 
@@ -109,7 +110,7 @@ def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDA
     if array.dtype.name not in dtypes:
         others = [other for other, names in ((".safetensors", NAMES), (".pt", DTYPES)) if array.dtype.name in names]
         advice = f"; a {others[0]} file can" if others else ""
-        raise TypeError(f"{name} is {array.dtype.name}, which a {suffix} file cannot hold{advice}")
+        raise TypeError(f"{printable(name)} is {array.dtype.name}, which a {suffix} file cannot hold{advice}")
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 
