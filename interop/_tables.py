@@ -33,7 +33,8 @@ def text_table(headings: Sequence[str | Sequence[str]], rows: Iterable[Sequence[
 
     A heading that is a sequence stands for as many columns, which become one where the table would be too wide: the
     second cell and those after it then stand in a line below the first. Cells that are still too long are broken into
-    lines. A row has one cell for each column, however the headings are grouped. Nothing is left out.
+    lines. A row has one cell for each column, however the headings are grouped. Nothing is left out but the ends of
+    cells that `printable` shortens.
     """
     groups = [(heading,) if isinstance(heading, str) else tuple(heading) for heading in headings]
     lines = [[printable(cell) for cell in row] for row in (list(chain(*groups)), *rows)]

@@ -48,10 +48,11 @@ HOSTILE = {
     "invisible": "a\u200bb\ufeffc\U000e0041d",
     "lone surrogate": "a\ud800b\udfffc",
     "quotes and braces": "a'}\x1b[2J{\"\n" + FORGED,
+    "an argument": "a rename={[]: 1} flatten={" + "-" * 9000 + "1}",
     "endless": "a\x1b" * 100_000,
 }
-# All of them but the last two, which many parsers refuse at once.
-EVERYTHING = "".join(text for name, text in HOSTILE.items() if name not in ("lone surrogate", "endless"))
+# All of them but for lone surrogates, which many parsers refuse at once.
+EVERYTHING = "".join(text for name, text in HOSTILE.items() if name != "lone surrogate")
 ORDINARY = ["up.0.weight", "größe", "重み", "вес", "🙂", "a b", "a'b", 'a"b', "a\\x1b", "e\u0301"]
 F32 = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 STACK_GLOBAL, REDUCE = b"\x93", b"R"
@@ -291,7 +292,7 @@ def check_loading(tensors):
 @pytest.mark.parametrize("file", FILES)
 def test_what_the_commands_print(file, tmp_path, run):
     model = f"{__name__}:Net"
-    for number, text in enumerate((EVERYTHING, HOSTILE["lone surrogate"])):
+    for number, text in enumerate((EVERYTHING, HOSTILE["lone surrogate"], HOSTILE["an argument"])):
         folder = tmp_path / str(number)
         folder.mkdir()
         path, out = FILES[file](folder, text), tmp_path / f"{number}.safetensors"

@@ -120,7 +120,7 @@ class Report:
 
     def faults(self) -> str:
         """Everything that is wrong, one paragraph per kind; empty if nothing is."""
-        lines = [self.advice] if self.advice else []
+        lines = [printable(self.advice)] if self.advice else []
         for status, words in FAULTS.items():
             items = list(dict.fromkeys(_fault(row) for row in self.with_status(status)))
             if items:

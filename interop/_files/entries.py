@@ -175,7 +175,7 @@ def _dicts_of_tensors(
 def _shown(path: tuple[str, ...], choices: list[tuple[tuple[str, ...], int]]) -> str:
     shown = []
     for keys, count in choices[:_MOST_CHOICES]:
-        name = ".".join(map(shortened, (*path, *keys)))  # its repr can be printed, and typed
+        name = ".".join(shortened(key, 80) for key in (*path, *keys))  # its repr can be printed, and typed
         shown.append(f"entry={name!r} ({count} tensor{'s' * (count > 1)})")
     more = len(choices) - len(shown)
     return " or ".join(shown) + (f" or one of {more} more" if more else "")

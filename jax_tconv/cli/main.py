@@ -65,5 +65,5 @@ def main() -> None:
         message = "stopped"
     finally:
         log.removeHandler(notes)
-    print(printable_lines(f"jax-tconv: error: {as_options(message)}"), file=sys.stderr)
+    print(f"jax-tconv: error: {as_options(printable_lines(message))}", file=sys.stderr)
     sys.exit(1)

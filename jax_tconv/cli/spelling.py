@@ -20,7 +20,7 @@ def _option(name: str, literal: str) -> str:
     """One argument as options; empty for a value that is not written out."""
     try:
         value = ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # a name in a file may look like this
         return ""
     if value is True:
         return f"--{name}"
