@@ -308,3 +308,93 @@ def test_what_the_commands_print(file, tmp_path, run):
             assert printed or said
             if "--json" in arguments and printed:
                 json.loads(printed)
+
+
+# Names that come from elsewhere, or reach other messages
+
+
+def broken_model():
+    raise ValueError(EVERYTHING)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_names_of_a_state_dict(text, tmp_path):
+    up, other = np.ones((4, 1), "f4"), np.ones(3, "f4")
+    norm = {f"{text}.weight_g": other, f"{text}.weight_v": up}
+    for tensors, rename in (
+        ({"up.weight": up, text: other}, {text: None}),
+        ({"up.weight": up, text: other}, {text: "up.weight"}),
+        ({text: up, f"{text}2": up}, {text: "up.weight"}),
+        ({"up.weight": up, f"{text}.num_batches_tracked": other, f"{text}.running_mean": other}, None),
+        ({"up.weight": up, **norm}, None),
+        ({f"{text}.up.weight": up}, None),
+    ):
+        report, error = attempt(
+            ValueError, interop.load_state_dict, Net(nnx.Rngs(0)), tensors, rename=rename, dry_run=True
+        )
+        assert clean(str(report))
+        assert clean(str(error))
+        _, error = attempt(ValueError, interop.state_dict, Net(nnx.Rngs(0)), like=tensors, rename=rename)
+        assert clean(str(error))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_names_that_are_written_or_loaded_again(text, tmp_path):
+    for function, arguments in (
+        (interop.to_torch, ({text: 3},)),
+        (interop.write, (tmp_path / "x.safetensors", {text: 3})),
+        (interop.write, (tmp_path / "x.safetensors", {text: np.array("x")})),
+        (interop.load_state_dict, (Net(nnx.Rngs(0)), {text: 3})),
+    ):
+        _, error = attempt((TypeError, ImportError), function, *arguments)
+        assert str(error).isprintable()
+        assert error
+    path = tmp_path / "x.pt"
+    write_zip(path, dictionary({text: tensor(), "up.kernel": tensor()}))
+    _, error = attempt(CheckpointError, interop.load, Net(nnx.Rngs(0)), path)
+    assert clean(str(error))
+    assert "unexpected in the file (1):" in str(error)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_the_commands_say_of_files_and_models(text, tmp_path, run):
+    missing = tmp_path / on_disk(text)
+    path = tmp_path / f"{on_disk(text)}.pt"
+    write_zip(
+        path, dictionary({f"{text}.weight_g": tensor(), f"{text}.weight_v": tensor(shape=(2, 2), strides=(2, 1))})
+    )
+    for arguments in (
+        ("inspect", missing),
+        ("inspect", path),
+        ("inspect", path, "--entry", text.replace("\0", "")[:100]),
+        ("convert", path, tmp_path / "out", "--model", f"{__name__}:broken_model"),
+        ("convert", path, tmp_path / "out" / on_disk(text)),
+    ):
+        _, printed, said = run(*arguments)
+        assert clean(printed), arguments
+        assert clean(said), arguments
+        assert printed or said
+
+
+def test_an_entry_is_named_as_it_can_be_typed(tmp_path):
+    names = ["gen.\x1b[1m 'x'", "größe"]
+    write_zip(tmp_path / "x.pt", dictionary({name: dictionary({name: tensor()}) for name in names}))
+    _, error = attempt(CheckpointError, interop.read, tmp_path / "x.pt")
+    for name in names:
+        assert f"entry={name!r}" in str(error)
+        assert list(interop.read(tmp_path / "x.pt", entry=name)) == [name]
+
+
+def test_names_in_json_are_those_in_the_file(tmp_path, run):
+    names = [text for text in HOSTILE.values() if len(text) < 1000]
+    write_zip(tmp_path / "x.pt", dictionary(dict.fromkeys(names, tensor())))
+    _, printed, _ = run("inspect", tmp_path / "x.pt", "--json")
+    assert list(json.loads(printed)["tensors"]) == names
+    assert printed.isascii()
+
+
+def test_what_verify_found():
+    layer = interop.LayerDifference(EVERYTHING, EVERYTHING, EVERYTHING, (1,), (1,), 1.0, 1.0, None, ok=False)
+    found = interop.Verification((layer,), (), 1e-4, missing="a\x1b[2J", error="b\x9b31m", explanation="c\u202e")
+    for text in (str(found), found.table(all=True), found.verdict):
+        assert clean(text)
