@@ -376,6 +376,12 @@ def test_what_the_commands_say_of_files_and_models(text, tmp_path, run):
         assert printed or said
 
 
+def test_a_lone_surrogate_in_a_name_that_is_written(tmp_path):
+    with pytest.raises(TypeError, match=r"^a \.safetensors file cannot hold the name 'a\\ud800', .*; a \.pt file can$"):
+        interop.write(tmp_path / "x.safetensors", {"a\ud800": np.ones(2)})
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_entry_is_named_as_it_can_be_typed(tmp_path):
     names = ["gen.\x1b[1m 'x'", "größe"]
     write_zip(tmp_path / "x.pt", dictionary({name: dictionary({name: tensor()}) for name in names}))

@@ -53,6 +53,10 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     for name in state_dict:
         if not isinstance(name, str) or name == "__metadata__":
             raise TypeError(f"state_dict must have names for keys, got {name!r}")
+        if path.suffix == ".safetensors" and name != name.encode(errors="replace").decode():
+            raise TypeError(
+                f"a .safetensors file cannot hold the name {name!r}, which is not Unicode text; a .pt file can"
+            )
     dtypes = NAMES if path.suffix == ".safetensors" else DTYPES
     arrays = {name: _array(name, value, path.suffix, dtypes) for name, value in state_dict.items()}
     with _replacing(path) as temporary:
