@@ -6,6 +6,7 @@ import sys
 import traceback
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -317,6 +318,13 @@ def broken_model():
     raise ValueError(EVERYTHING)
 
 
+def untraceable_model(rngs):
+    model = Net(rngs)
+    if isinstance(model.up.kernel.get_value(), jax.core.Tracer):
+        raise ValueError("a\x1b[2Jb")
+    return model
+
+
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_names_of_a_state_dict(text, tmp_path):
     up, other = np.ones((4, 1), "f4"), np.ones(3, "f4")
@@ -368,6 +376,7 @@ def test_what_the_commands_say_of_files_and_models(text, tmp_path, run):
         ("inspect", path),
         ("inspect", path, "--entry", text.replace("\0", "")[:100]),
         ("convert", path, tmp_path / "out", "--model", f"{__name__}:broken_model"),
+        ("convert", path, tmp_path / "out", "--model", f"{__name__}:untraceable_model"),
         ("convert", path, tmp_path / "out" / on_disk(text)),
     ):
         _, printed, said = run(*arguments)
