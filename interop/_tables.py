@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ._text import printable
+
 # Without a terminal, as in a pipe or a file.
 DEFAULT_WIDTH = 80
 # A terminal that is narrower wraps the lines itself.
@@ -31,10 +33,11 @@ def text_table(headings: Sequence[str | Sequence[str]], rows: Iterable[Sequence[
 
     A heading that is a sequence stands for as many columns, which become one where the table would be too wide: the
     second cell and those after it then stand in a line below the first. Cells that are still too long are broken into
-    lines. A row has one cell for each column, however the headings are grouped. Nothing is left out.
+    lines. A row has one cell for each column, however the headings are grouped. Nothing is left out but the ends of
+    cells that `printable` shortens.
     """
     groups = [(heading,) if isinstance(heading, str) else tuple(heading) for heading in headings]
-    lines = [[_printable(cell) for cell in row] for row in (list(chain(*groups)), *rows)]
+    lines = [[printable(cell) for cell in row] for row in (list(chain(*groups)), *rows)]
     room = terminal_width() if width is None else width
     if sum(_natural(lines)) > _room(room, len(lines[0])):
         lines = [_stacked(row, groups) for row in lines]
@@ -47,11 +50,6 @@ def text_table(headings: Sequence[str | Sequence[str]], rows: Iterable[Sequence[
 def several(count: int, noun: str) -> str:
     """`1 layer`, `2 layers`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _printable(cell: str) -> str:
-    """The cell, with the characters that would steer the terminal as their escapes: names come from files."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cell)
 
 
 def _room(width: int, columns: int) -> int:

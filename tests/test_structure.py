@@ -15,7 +15,7 @@ PLACES = {"jax_tconv.interop": ROOT / "interop", "jax_tconv": ROOT / "jax_tconv"
 # What the modules of a room may import from the package besides one another; a room is named by its longest entry here.
 CORE = {"jax_tconv._call", "jax_tconv._methods", "jax_tconv._selection", "jax_tconv._op"}
 LAYERS = {"jax_tconv.linen", "jax_tconv.nnx", "jax_tconv._nnx_layers"}
-SHARED = {"jax_tconv.interop._tables", "jax_tconv.interop._tensors"}
+SHARED = {f"jax_tconv.interop.{module}" for module in ("_text", "_tables", "_tensors")}
 ALLOWED = {
     "jax_tconv._call": set(),
     "jax_tconv._methods": {"jax_tconv._call"},
@@ -26,8 +26,9 @@ ALLOWED = {
     "jax_tconv._nnx_layers": {"jax_tconv._call"},
     "jax_tconv.nnx": {"jax_tconv._call", "jax_tconv._op", "jax_tconv.initializers", "jax_tconv._nnx_layers"},
     "jax_tconv": CORE,
-    "jax_tconv.interop._tables": set(),
-    "jax_tconv.interop._tensors": set(),
+    "jax_tconv.interop._text": set(),
+    "jax_tconv.interop._tables": {"jax_tconv.interop._text"},
+    "jax_tconv.interop._tensors": {"jax_tconv.interop._text"},
     "jax_tconv.interop._layers": {*LAYERS, *SHARED},
     "jax_tconv.interop._files": SHARED,
     "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers", "jax_tconv.interop._files"},

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._layers.layouts import Parameter
 from .._layers.model import Layer, Place
 from .._tensors import to_numpy
+from .._text import printable
 from .export import Counters, counter, values
 from .matching import Options, make_plan
 from .norms import UnfoldError, unfold
@@ -55,7 +56,7 @@ def export_like(
                 try:
                     changed |= _in_parts(source, [given[part] for part in source.parts], tensor, layer)
                 except UnfoldError as error:
-                    problems.append(f"  {' + '.join(source.parts)}: {error}")
+                    problems.append(printable(f"  {' + '.join(source.parts)}: {error}"))
     if problems:
         raise ValueError(
             "like has norms that cannot stand for the model's weights: leave like out, which gives plain weights\n"

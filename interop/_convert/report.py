@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from .._tables import several, text_table
+from .._text import printable
 
 Shape = tuple[int, ...]
 
@@ -119,7 +120,7 @@ class Report:
 
     def faults(self) -> str:
         """Everything that is wrong, one paragraph per kind; empty if nothing is."""
-        lines = [self.advice] if self.advice else []
+        lines = [printable(self.advice)] if self.advice else []
         for status, words in FAULTS.items():
             items = list(dict.fromkeys(_fault(row) for row in self.with_status(status)))
             if items:
@@ -156,7 +157,8 @@ class Report:
             if row.status in ("shared", "dropped"):
                 rest.setdefault((row.status, row.note if row.status == "dropped" else ""), []).append(row)
         for (status, note), rows in rest.items():
-            lines += [f"{several(len(rows), 'tensor')} {status}{f' ({note})' if note else ''}:", f"  {rows[0].name}"]
+            words = f" ({printable(note)})" if note else ""
+            lines += [f"{several(len(rows), 'tensor')} {status}{words}:", f"  {printable(rows[0].name)}"]
             lines += [f"  and {len(rows) - 1} more"] if len(rows) > 1 else []
         return "\n".join(lines)
 
@@ -189,4 +191,4 @@ def _fault(row: Row) -> str:
         words += f" {row.source_dtype}, where the model has {row.target_dtype}"
     if row.source and row.source != (row.name,):
         words += f" (from {' + '.join(row.source)})"
-    return f"{words}: {row.note}" if row.note else words
+    return printable(f"{words}: {row.note}" if row.note else words)

@@ -15,6 +15,7 @@ from .._files.reading import read
 from .._files.refusal import CheckpointError, listed, reading
 from .._layers.linen_walk import COLLECTIONS, find_layers
 from .._layers.model import read_hints
+from .._text import printable
 from .placing import placed
 from .streams import start_streams
 
@@ -124,7 +125,7 @@ def _read(path: Path, wanted: Arrays, may_lack: Callable[[str], bool]) -> dict[s
     names = {_without_value(name, held, wanted): name for name in held}
     faults = list(_faults({name: held[old] for name, old in names.items()}, wanted, may_lack))
     if faults:
-        raise CheckpointError("\n".join([f"{path} does not fit the model (nothing is loaded)", *faults]))
+        raise CheckpointError("\n".join([printable(f"{path} does not fit the model (nothing is loaded)"), *faults]))
     if is_orbax(path):
         shardings = {old: _sharding(wanted[name]) for name, old in names.items()}
         with reading(path):
@@ -161,7 +162,7 @@ def _faults(held: Arrays, wanted: Arrays, may_lack: Callable[[str], bool]) -> It
     }
     for heading, items in words.items():
         if items:
-            yield "\n  ".join([f"{heading}:", *items])
+            yield "\n  ".join([f"{heading}:", *map(printable, items)])
 
 
 def _advice(held: Arrays, wanted: Arrays, missing: list[str]) -> str:

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .._text import plain, printable, shortened
 from .modules import opened
 from .pickles import Name, Unmade
-from .refusal import Refused, listed, plain
+from .refusal import Refused, listed
 from .torch_tensors import Tensor
 
 Leaf: TypeAlias = Tensor | NDArray[Any]
@@ -79,7 +80,7 @@ def _taken(content: Any, keys: tuple[str, ...], entry: str | None, path: Path) -
     beside = [_item(key, value) for key, value in _children(content).items() if str(key) != keys[0]]
     more = f"; not read: {listed(beside)}" if beside else ""
     shown = _shown(() if entry is None else (entry,), [(keys, len(taken))])
-    _LOG.info("%s: reading its only dict of tensors, %s%s", path, shown, more)
+    _LOG.info("%s: reading its only dict of tensors, %s%s", printable(str(path)), shown, more)
     return taken
 
 
@@ -174,7 +175,7 @@ def _dicts_of_tensors(
 def _shown(path: tuple[str, ...], choices: list[tuple[tuple[str, ...], int]]) -> str:
     shown = []
     for keys, count in choices[:_MOST_CHOICES]:
-        name = ".".join(map(plain, (*path, *keys)))
+        name = ".".join(shortened(key, 80) for key in (*path, *keys))  # its repr can be printed, and typed
         shown.append(f"entry={name!r} ({count} tensor{'s' * (count > 1)})")
     more = len(choices) - len(shown)
     return " or ".join(shown) + (f" or one of {more} more" if more else "")

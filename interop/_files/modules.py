@@ -8,8 +8,9 @@ class overrides that, or that have hooks for it, give these tensors too, under t
 from collections import deque
 from typing import Any
 
+from .._text import plain
 from .pickles import Unmade
-from .refusal import Refused, plain
+from .refusal import Refused
 
 _DEEPEST = 100
 # A pickle may hold one module in many places, and in each of them all that is in it is named anew.

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-from .refusal import Refused, plain
+from .._text import plain
+from .refusal import Refused
 
 # A tensor takes about 40 operations and 200 bytes; an operation makes at most some 80 bytes of objects.
 MOST_OPERATIONS = 5_000_000

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+from .._text import plain
 from .entries import Leaf, tensors_of
 from .mapped import map_file
 from .orbax_files import is_orbax
-from .refusal import CheckpointError, Refused, listed, plain, reading
+from .refusal import CheckpointError, Refused, listed, reading
 from .safetensors_files import read_safetensors
 from .shards import SUFFIX, read_shards, weight_map
 from .torch_files import ZIP_MAGIC, read_legacy, read_zip

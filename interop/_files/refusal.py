@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .._text import plain, printable
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is not read or not written; the message says why, and what to do."""
@@ -21,23 +23,19 @@ def reading(path: Path) -> Iterator[None]:
     except (CheckpointError, MemoryError):
         raise
     except Refused as error:
-        raise CheckpointError(f"{path} {error}") from error.__cause__
+        raise CheckpointError(printable(f"{path} {error}")) from _safe(error.__cause__)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise CheckpointError(printable(f"{path} cannot be read: {error.strerror or error}")) from _safe(error)
     except Exception as error:  # a broken file makes its parser fail in any way at all
-        detail = "".join(str(error).splitlines()[:1])[:200]
+        detail = plain("".join(str(error).splitlines()[:1]), 200)
         raise CheckpointError(
-            f"{path} is broken or cut short; fetch or save it again ({type(error).__name__}: {detail})"
-        ) from error
+            printable(f"{path} is broken or cut short; fetch or save it again ({type(error).__name__}: {detail})")
+        ) from _safe(error)
 
 
-def plain(name: object, limit: int = 80) -> str:
-    """A name from a file as one short line, whatever it holds."""
-    is_short_int = isinstance(name, int) and abs(name) < 2**60
-    text = name if isinstance(name, str) else str(name) if is_short_int else type(name).__name__
-    if len(text) > limit:
-        text = text[: limit - 3] + "..."
-    return text if text.isprintable() else repr(text)
+def _safe(cause: BaseException | None) -> BaseException | None:
+    """The cause, which a traceback shows as it is, unless a library's message has text in it that must not be."""
+    return cause if str(cause).isprintable() else None
 
 
 def listed(items: list[str], limit: int = 8) -> str:

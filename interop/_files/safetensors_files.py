@@ -10,8 +10,9 @@ import safetensors
 from numpy.typing import NDArray
 
 from .._tensors import DTYPES
+from .._text import plain
 from .mapped import aligned, map_file, view
-from .refusal import Refused, plain
+from .refusal import Refused
 
 MOST_HEADER = 32 * 2**20
 LENGTH = struct.Struct("<Q")
@@ -38,7 +39,8 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         with safetensors.safe_open(path, framework="numpy") as file:  # checks every size and offset
             file.keys()
     except (safetensors.SafetensorError, OSError) as error:
-        raise Refused(f"is not a readable safetensors file, but broken or cut short: {error}") from error
+        detail = plain(str(error), 200)
+        raise Refused(f"is not a readable safetensors file, but broken or cut short: {detail}") from error
     start = LENGTH.size + length
     header = json.loads(raw[LENGTH.size : start].tobytes(), object_pairs_hook=unique)
     tensors = {}
@@ -46,7 +48,7 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
         if name == "__metadata__":
             continue
         if tensor["dtype"] not in _DTYPES:
-            raise Refused(f"holds {plain(name)} as {tensor['dtype']}, which numpy has no type for")
+            raise Refused(f"holds {plain(name)} as {plain(tensor['dtype'])}, which numpy has no type for")
         dtype = _DTYPES[tensor["dtype"]]
         begin, end = tensor["data_offsets"]
         content = aligned(raw[start + begin : start + end], dtype.alignment)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .._text import plain
 from .mapped import map_file
-from .refusal import Refused, listed, plain, reading
+from .refusal import Refused, listed, reading
 from .safetensors_files import MOST_HEADER, unique
 
 SUFFIX = ".index.json"

@@ -8,9 +8,10 @@ from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
+from .._text import plain
 from .mapped import Bytes, map_file
 from .pickles import MOST_BYTES, Unmade, unpickle
-from .refusal import Refused, listed, plain
+from .refusal import Refused, listed
 from .torch_tensors import CALLS, Storage, place, storage
 
 ZIP_MAGIC = b"PK\x03\x04"

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._tensors import DTYPES
+from .._text import plain
 from .mapped import Bytes, aligned, view
 from .pickles import Name, Unmade, as_dict
-from .refusal import Refused, plain
+from .refusal import Refused
 
 # The dtypes of torch's types of storage.
 _PAIRS = """

@@ -14,6 +14,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from .._tensors import DTYPES, to_numpy, torch_tensor
+from .._text import printable
 from .refusal import CheckpointError
 from .safetensors_files import NAMES
 
@@ -52,6 +53,10 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     for name in state_dict:
         if not isinstance(name, str) or name == "__metadata__":
             raise TypeError(f"state_dict must have names for keys, got {name!r}")
+        if path.suffix == ".safetensors" and name != name.encode(errors="replace").decode():
+            raise TypeError(
+                f"a .safetensors file cannot hold the name {name!r}, which is not Unicode text; a .pt file can"
+            )
     dtypes = NAMES if path.suffix == ".safetensors" else DTYPES
     arrays = {name: _array(name, value, path.suffix, dtypes) for name, value in state_dict.items()}
     with _replacing(path) as temporary:
@@ -109,7 +114,7 @@ def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDA
     if array.dtype.name not in dtypes:
         others = [other for other, names in ((".safetensors", NAMES), (".pt", DTYPES)) if array.dtype.name in names]
         advice = f"; a {others[0]} file can" if others else ""
-        raise TypeError(f"{name} is {array.dtype.name}, which a {suffix} file cannot hold{advice}")
+        raise TypeError(f"{printable(name)} is {array.dtype.name}, which a {suffix} file cannot hold{advice}")
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._text import printable
 from .alignment import difference
 from .axes import convention
 from .comparison import OUTPUT
@@ -32,7 +33,7 @@ def _of_weights(pair: Pair, pairs: Sequence[Pair], tolerance: float) -> str:
         if difference(expected, has)[1] <= tolerance:
             continue
         tensors = " and ".join(part for source in filling.sources.values() for part in source.parts)
-        name = f"its {filling.parameter.flax_name} is not what {tensors} makes"
+        name = f"its {filling.parameter.flax_name} is not what {printable(tensors)} makes"
         if difference(np.flip(expected, tuple(range(max(expected.ndim - 2, 0)))), has)[1] <= tolerance:
             return f"its input agrees, but {name}: it is reversed along its spatial axes"
         for order in itertools.permutations(range(expected.ndim)):

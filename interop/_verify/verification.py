@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from .._tables import text_table
+from .._text import printable_lines
 
 Shape = tuple[int, ...]
 
@@ -148,7 +149,7 @@ class Verification:
             more = f" and {len(left) - 3} more" if len(left) > 3 else ""
             words.append(f"not compared: {', '.join(map(repr, left[:3]))}{more}")
         at = "each model's own precision" if self.precision is None else f"precision {self.precision!r}"
-        return f"{'; '.join(words)} (at {at})"
+        return printable_lines(f"{'; '.join(words)} (at {at})")
 
     def _agreement(self) -> str:
         compared = [layer for layer in self.layers if layer.counts]

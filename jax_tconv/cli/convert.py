@@ -14,7 +14,7 @@ from jax_tconv import interop
 from . import options
 from .loading import conversion, flax_shapes
 from .models import load_lines, make_model, without_values
-from .output import check_free, note, replacing, show_json
+from .output import check_free, note, replacing, show, show_json
 from .spelling import as_options
 
 
@@ -83,7 +83,7 @@ def convert(
     if as_json:
         show_json(document)
     else:
-        print("\n".join(line for line in lines if line))
+        show("\n".join(line for line in lines if line))
     if not document.get("ok", True):
         raise typer.Exit(1)
 

@@ -9,6 +9,7 @@ from typer import Option
 
 import jax_tconv.interop
 from jax_tconv.interop import StateDictError
+from jax_tconv.interop._text import printable_lines
 
 from . import bench, convert, explain, inspect, rules, verify
 from .output import note
@@ -64,5 +65,5 @@ def main() -> None:
         message = "stopped"
     finally:
         log.removeHandler(notes)
-    print(f"jax-tconv: error: {as_options(message)}", file=sys.stderr)
+    print(f"jax-tconv: error: {as_options(printable_lines(message))}", file=sys.stderr)
     sys.exit(1)

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from jax_tconv.interop._tables import terminal_width
+from jax_tconv.interop._text import printable, printable_lines
 
 # What an Orbax checkpoint has, whatever it holds.
 ORBAX_FILE = "_CHECKPOINT_METADATA"
@@ -24,7 +25,7 @@ def say(text: str, indent: int = 0) -> None:
     """Prints a paragraph; its lines after the first are indented two columns further. Names are not broken."""
     margin = " " * indent
     lines = textwrap.wrap(
-        text,
+        printable(text),
         terminal_width(),
         initial_indent=margin,
         subsequent_indent=margin + "  ",
@@ -32,6 +33,11 @@ def say(text: str, indent: int = 0) -> None:
         break_on_hyphens=False,
     )
     print("\n".join(lines))
+
+
+def show(text: str) -> None:
+    """Prints text that has its own lines, as a table has."""
+    print(printable_lines(text))
 
 
 def heading(text: str) -> None:
@@ -94,7 +100,7 @@ def _remove(path: Path) -> None:
 
 def note(text: str) -> None:
     """Prints a line for a person on the error stream, which leaves what a program reads alone."""
-    print(f"jax-tconv: {text}", file=sys.stderr)
+    print(printable(f"jax-tconv: {text}"), file=sys.stderr)
 
 
 def show_json(document: Any) -> None:

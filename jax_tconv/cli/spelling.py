@@ -5,6 +5,8 @@ import re
 import shlex
 from typing import Any
 
+from jax_tconv.interop._text import printable
+
 _ARGUMENT = re.compile(r"""\b(rename|flatten|layouts|axes|match|entry|downcast)=(\{[^{}]*\}|'[^']*'|"[^"]*"|True)""")
 
 
@@ -18,12 +20,13 @@ def _option(name: str, literal: str) -> str:
     """One argument as options; empty for a value that is not written out."""
     try:
         value = ast.literal_eval(literal)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # a name in a file may look like this
         return ""
     if value is True:
         return f"--{name}"
     items = value.items() if isinstance(value, dict) else [(None, value)]
-    return " ".join(_one("layout" if name == "layouts" else name, key, item) for key, item in items)
+    # What is not printable in a name cannot be typed so, and a newline in one must not look like another line.
+    return " ".join(printable(_one("layout" if name == "layouts" else name, key, item)) for key, item in items)
 
 
 def _one(name: str, key: str | None, value: Any) -> str:

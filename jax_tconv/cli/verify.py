@@ -15,7 +15,7 @@ from . import options
 from .convert import filled
 from .loading import call_factory, conversion, pairs, random_arrays, shapes
 from .models import make_model, without_values
-from .output import show_json
+from .output import show, show_json
 from .spelling import as_options
 
 
@@ -83,6 +83,6 @@ def verify(
     if as_json:
         show_json({"ok": found.ok, "verdict": found.verdict, **dataclasses.asdict(found)})
     else:
-        print("\n".join(filter(None, (found.table(all=everything), as_options(found.verdict)))))
+        show("\n".join(filter(None, (found.table(all=everything), as_options(found.verdict)))))
     if not found.ok:
         raise typer.Exit(1)
