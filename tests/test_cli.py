@@ -189,26 +189,27 @@ def test_force_replaces_an_orbax_checkpoint_when_the_new_one_is_whole(folder, ru
     (folder / "out" / "old").touch()
     before = sorted(path.name for path in folder.iterdir())
 
-    def half_written(path, variables):
+    def half_written(_, path, variables):
         path.mkdir()
         (path / "half").touch()
         assert (folder / "out" / "old").exists()
         raise ValueError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(interop, "write_orbax", half_written)
+        patch.setattr(orbax.checkpoint.StandardCheckpointer, "save", half_written)
         assert run(*arguments, "--force")[2] == "jax-tconv: error: disk full\n"
     rename = Path.rename
 
     def fails_at_last(path, target):
-        if ".tmp" in path.name:
+        if path.name == "new":
             raise OSError("no rename")
         return rename(path, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", fails_at_last)
-        patch.setattr(interop, "write_orbax", lambda path, variables: path.mkdir())
-        assert run(*arguments, "--force")[2] == "jax-tconv: error: no rename\n"
+        patch.setattr(orbax.checkpoint.StandardCheckpointer, "save", lambda _, path, variables: path.mkdir())
+        message = "jax-tconv: error: out cannot be written: no rename; nothing was changed\n"
+        assert run(*arguments, "--force")[2] == message
     assert (folder / "out" / "old").exists()
     assert sorted(path.name for path in folder.iterdir()) == before
     assert run(*arguments, "--force")[0] == 0

@@ -114,7 +114,9 @@ def _fill(model: nnx.Module, path: Path) -> None:
 
 def _read(path: Path, wanted: Arrays, may_lack: Callable[[str], bool]) -> dict[str, Any]:
     """The arrays of a file by the names in `wanted`, on the devices of those there; CheckpointError if they differ."""
-    if not path.exists():
+    with reading(path):
+        exists = path.exists()
+    if not exists:
         raise FileNotFoundError(f"no such file: {path}")
     if is_orbax(path):
         with reading(path):

@@ -1,8 +1,15 @@
-"""Files as read-only memory, which the operating system loads and evicts as it likes."""
+"""The bytes of a file: read while it is parsed, mapped where a large array is to be a view of them.
+
+Memory that is mapped kills the process if someone else has made the file shorter. So nothing here looks at it: what has
+to be known of a file is read, and what is read of one that was made shorter is refused.
+"""
 
 import mmap
 import os
 import stat
+import weakref
+from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +18,83 @@ from numpy.typing import NDArray
 
 from .refusal import Refused
 
-Bytes = NDArray[np.uint8]
+# Files up to this size are read instead of mapped, which is as fast, and safe for as long as the arrays are used.
+SMALL = 16 * 2**20
+_CUT = "is cut short: something else wrote to it while it was read; read it again"
+
+
+class _File:
+    """An open file of the size that it had when it was opened. It stays the same when a rename replaces it."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = file
+        self.size = os.fstat(file.fileno()).st_size
+        weakref.finalize(self, file.close)
+
+    @cached_property
+    def map(self) -> NDArray[np.uint8]:
+        try:
+            pages = mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_READ)
+        except ValueError as error:  # shorter than that by now
+            raise Refused(_CUT) from error
+        return np.frombuffer(pages, np.uint8)
+
+
+class Bytes:
+    """A range of a file, which is sliced like `bytes`, and neither read nor mapped before that is asked for."""
+
+    def __init__(self, file: _File, start: int, stop: int, alignment: int = 1) -> None:
+        self._file, self._start, self._stop, self._alignment = file, start, stop, alignment
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __getitem__(self, part: slice) -> "Bytes":
+        start, stop, _ = part.indices(len(self))
+        return Bytes(self._file, self._start + start, self._start + max(start, stop))
+
+    def aligned(self, alignment: int) -> "Bytes":
+        """The same bytes, whose memory will have that alignment."""
+        return Bytes(self._file, self._start, self._stop, alignment)
+
+    def tobytes(self) -> bytes:
+        self._file.file.seek(self._start)
+        content = self._file.file.read(len(self))
+        if len(content) != len(self):
+            raise Refused(_CUT)
+        return content
+
+    @cached_property
+    def copied(self) -> NDArray[np.uint8]:
+        """The bytes, read into memory once."""
+        memory = self._read()
+        memory.flags.writeable = False
+        return memory
+
+    @cached_property
+    def truths(self) -> NDArray[np.bool_]:
+        """Each byte as a bool, in memory: numpy takes none but 0 and 1 for one."""
+        memory = self._read()
+        truths = memory.view(np.bool_)
+        np.not_equal(memory, 0, out=truths)
+        truths.flags.writeable = False
+        return truths
+
+    @cached_property
+    def mapped(self) -> NDArray[np.uint8]:
+        """The bytes as the file's memory; copied if the file is small, or their address lacks the alignment."""
+        if self._file.size <= SMALL or self._start % self._alignment:
+            return self.copied
+        if os.fstat(self._file.file.fileno()).st_size < self._stop:
+            raise Refused(_CUT)
+        return self._file.map[self._start : self._stop]
+
+    def _read(self) -> NDArray[np.uint8]:
+        memory = np.empty(len(self), np.uint8)
+        self._file.file.seek(self._start)
+        if self._file.file.readinto(memory.data) != len(self):
+            raise Refused(_CUT)
+        return memory
 
 
 def map_file(path: Path) -> Bytes:
@@ -19,24 +102,24 @@ def map_file(path: Path) -> Bytes:
     # Opening a pipe would wait for a writer.
     if not stat.S_ISREG(path.stat().st_mode):
         raise Refused("is not a regular file")
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            raise Refused("is not a checkpoint: it is empty")
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-
-
-def aligned(raw: Bytes, alignment: int) -> Bytes:
-    """`raw`, or a copy if its address does not have that alignment."""
-    return raw if raw.ctypes.data % alignment == 0 else raw.copy()
+    file = _File(open(path, "rb"))  # noqa: SIM115 (it is open for as long as there are ranges of it)
+    if not file.size:
+        raise Refused("is not a checkpoint: it is empty")
+    return Bytes(file, 0, file.size)
 
 
 def view(
-    raw: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0, strides: tuple[int, ...] | None = None
+    raw: Bytes,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    offset: int = 0,
+    strides: tuple[int, ...] | None = None,
+    *,
+    copy: bool = False,
 ) -> NDArray[Any]:
-    """An array over `raw`, whose `offset` and `strides` count bytes. Bools are copied, each as a 0 or 1."""
-    if dtype == np.bool_:
-        return np.asarray(np.ndarray(shape, np.uint8, raw, offset, strides) != 0)
-    return np.ndarray(shape, dtype, raw, offset, strides)
+    """An array over `raw`, whose `offset` and `strides` count bytes; with `copy`, over a copy that all views share."""
+    memory = raw.truths if dtype == np.bool_ else raw.copied if copy else raw.mapped
+    return np.ndarray(shape, dtype, memory, offset, strides)
 
 
 def release(array: NDArray[Any]) -> None:

@@ -7,10 +7,16 @@ from typing import Any
 import jax
 from jax.sharding import SingleDeviceSharding
 
+from .refusal import reading
+
+# What an Orbax checkpoint has, whatever it holds.
+_METADATA = "_CHECKPOINT_METADATA"
+
 
 def is_orbax(path: Path) -> bool:
     """Whether a path is the folder of an Orbax checkpoint."""
-    return (path / "_CHECKPOINT_METADATA").exists()
+    with reading(path):
+        return (path / _METADATA).exists()
 
 
 def orbax_shapes(path: Path) -> dict[str, jax.ShapeDtypeStruct]:

@@ -37,12 +37,14 @@ _OTHER_KINDS = {
 }
 
 
-def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str, NDArray[Any]]:
+def read(path: str | os.PathLike[str], *, entry: str | None = None, copy: bool = False) -> dict[str, NDArray[Any]]:
     """The tensors of a checkpoint, by name. Neither torch nor any code in the file is run.
 
     The arrays are read-only views of the file, so reading takes no memory until an array is used, and then only that
-    tensor's. They stay valid if the file is removed, or replaced as `interop.write` does it, but not if it is
-    overwritten in place, as `torch.save` does: copy what you keep.
+    tensor's. Files up to 16 MiB are read into memory. Views stay valid if the file is removed, or replaced as
+    `interop.write` does it, but not if it is overwritten in place, as `torch.save` does: their values change, and if
+    the file becomes shorter, using them ends the process with a bus error, which Python cannot catch. Where that may
+    happen, pass `copy=True`. A file that becomes shorter while `read` runs is refused.
 
     Args:
       path: a file of any name: safetensors; or what `torch.save` wrote, in its zip or its legacy format, with
@@ -52,6 +54,8 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
         `"model.generator"`. A file with just one, apart from an optimizer's state, needs none: which one is read is
         logged by `logging`, at level INFO. A whole pickled module, which is read from its attributes as data, counts as
         its state dict; names that its class's own `state_dict` would change are as they are within it.
+      copy: read the tensors into memory, which takes as much as they take in the file, and leaves nothing that depends
+        on the file. Tensors that share memory in the file share the copy, which is read-only too.
 
     Returns:
       A dict of name to numpy array, in the file's dtypes; those that numpy lacks, such as bfloat16, are `ml_dtypes`'.
@@ -69,28 +73,29 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
       (8, 4, 2, 2)
     """
     path = Path(path)
-    if not path.exists():
+    with reading(path):
+        exists = path.exists()
+    if not exists:
         raise FileNotFoundError(f"no such file: {path}")
     with reading(path):
-        return _read(_checkpoint_in(path) if path.is_dir() else path, entry)
+        return _read(_checkpoint_in(path) if path.is_dir() else path, entry, copy)
 
 
-def _read(path: Path, entry: str | None) -> dict[str, NDArray[Any]]:
+def _read(path: Path, entry: str | None, copy: bool) -> dict[str, NDArray[Any]]:
     with reading(path):
-        leaves = tensors_of(_reader(path)(path), entry, path)
+        reader = _reader(path)
+        is_index = reader is weight_map
+        content = read_shards(path, lambda shard: _read_shard(shard, copy)) if is_index else reader(path)
+        leaves = tensors_of(content, entry, path)
         _refuse_expanded(leaves, path.stat().st_size)
-        return {name: leaf.array() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
+        return {name: leaf.array(copy) if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
 
 
-def _read_index(path: Path) -> dict[str, NDArray[Any]]:
-    return read_shards(path, _read_shard)
-
-
-def _read_shard(path: Path) -> dict[str, NDArray[Any]]:
+def _read_shard(path: Path, copy: bool) -> dict[str, NDArray[Any]]:
     with reading(path):
-        if _reader(path) is _read_index:
+        if _reader(path) is weight_map:
             raise Refused("is an index, where another index says that it holds tensors")
-        return _read(path, None)
+        return _read(path, None, copy)
 
 
 # What reads a file, by how it begins.
@@ -99,7 +104,7 @@ _READERS: dict[Reader, Callable[[bytes], bool]] = {
     read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
     read_zip: lambda head: head.startswith(ZIP_MAGIC),
     read_legacy: lambda head: head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"),
-    _read_index: lambda head: head.lstrip().startswith(b"{"),
+    weight_map: lambda head: head.lstrip().startswith(b"{"),
 }
 
 
@@ -145,7 +150,7 @@ def _checkpoint_in(folder: Path) -> Path:
 def _is_checkpoint(path: Path) -> bool:
     try:
         with reading(path):
-            return _reader(path) is not _read_index
+            return _reader(path) is not weight_map
     except CheckpointError:
         return False
 

@@ -1,18 +1,19 @@
 """safetensors files."""
 
 import json
+import math
 import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import safetensors
-from numpy.typing import NDArray
 
 from .._tensors import DTYPES
 from .._text import plain
-from .mapped import aligned, map_file, view
+from .mapped import map_file
 from .refusal import Refused
+from .torch_tensors import Storage, Tensor
 
 MOST_HEADER = 32 * 2**20
 LENGTH = struct.Struct("<Q")
@@ -27,8 +28,8 @@ NAMES: dict[str, str] = dict(pair.split("=") for pair in _PAIRS.split())
 _DTYPES = {theirs: DTYPES[ours] for ours, theirs in NAMES.items()}
 
 
-def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors as views of the file. (The library's own reader copies them, and lacks float8 in numpy.)"""
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors, which can be views of the file. (The library's reader copies them, and lacks float8 in numpy.)"""
     raw = map_file(path)
     (length,) = LENGTH.unpack(raw[: LENGTH.size].tobytes())
     if length > MOST_HEADER:
@@ -51,8 +52,10 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
             raise Refused(f"holds {plain(name)} as {plain(tensor['dtype'])}, which numpy has no type for")
         dtype = _DTYPES[tensor["dtype"]]
         begin, end = tensor["data_offsets"]
-        content = aligned(raw[start + begin : start + end], dtype.alignment)
-        tensors[name] = view(content, dtype, tuple(tensor["shape"]))
+        content = raw[start + begin : start + end].aligned(dtype.alignment)
+        shape = tuple(tensor["shape"])
+        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        tensors[name] = Tensor(Storage(dtype, end - begin, content), dtype, 0, shape, strides, False, False)
     return tensors
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._tensors import DTYPES
 from .._text import plain
-from .mapped import Bytes, aligned, view
+from .mapped import Bytes, view
 from .pickles import Name, Unmade, as_dict
 from .refusal import Refused
 
@@ -48,15 +48,18 @@ class Tensor:
         """The size of the tensor when written out: for an expanded one, more than it takes in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def array(self) -> NDArray[Any]:
-        """The tensor as a view of the file, if its alignment there allows one."""
+    def array(self, copy: bool = False) -> NDArray[Any]:
+        """The tensor as a view of the file, if its alignment there allows one, or with `copy` of its storage's copy."""
         if self.storage.raw is None:
             raise Refused("is broken: the bytes of one of its storages are missing")
         size = self.dtype.itemsize
         strides = tuple(stride * size for stride in self.strides)
-        array = view(self.storage.raw, self.dtype, self.shape, self.offset * size, strides)
+        copy = copy or self.conjugate or self.negative  # computing with mapped memory is not safe
+        array = view(self.storage.raw, self.dtype, self.shape, self.offset * size, strides, copy=copy)
         array = np.conj(array) if self.conjugate else array
-        return np.asarray(np.negative(array) if self.negative else array)
+        array = np.asarray(np.negative(array) if self.negative else array)
+        array.flags.writeable = False
+        return array
 
 
 def storage(kind: Any, numel: Any) -> Storage | Unmade:
@@ -72,7 +75,7 @@ def place(storage: Storage, raw: Bytes) -> None:
     if len(raw) != storage.nbytes:
         raise Refused(f"is cut short: it declares a storage of {storage.nbytes:,} bytes, but {len(raw):,} are there")
     # Bytes without a type may be any tensor's, whose alignment is at most 8.
-    storage.raw = aligned(raw, 8 if storage.dtype == np.uint8 else storage.dtype.alignment)
+    storage.raw = raw.aligned(8 if storage.dtype == np.uint8 else storage.dtype.alignment)
 
 
 def _rebuild(

@@ -1,8 +1,7 @@
 """Tensors to checkpoint files, which appear under their names only when they are whole."""
 
+import logging
 import os
-import secrets
-import stat
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from .._tensors import DTYPES, to_numpy, torch_tensor
 from .._text import printable
 from .refusal import CheckpointError
+from .replacing import replacing, reported
 from .safetensors_files import NAMES
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -24,17 +24,19 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
     """Writes tensors to a file that PyTorch reads, bit for bit.
 
-    The file is written under another name beside `path`, and renamed when it is whole and on the disk: whatever
-    happens, `path` is the old file or the new one. A process that is killed may leave one with `.tmp` in its name.
+    The file is written in a hidden folder beside `path`, and renamed when it is whole and on the disk: whatever
+    happens, `path` is the old file or the new one. A process that is killed may leave that folder, whose name ends in
+    `.tmp`.
 
     Args:
       path: where. `.safetensors` means that format; `.pt`, `.pth` and `.bin` mean `torch.save`'s, which needs torch. An
-        existing file is replaced.
+        existing file is replaced; the new one has its mode, also while it is written, and its owner where permitted.
       state_dict: names to tensors: of numpy, JAX or torch, in any memory layout. Tensors that share memory are
         written one by one.
 
     Raises:
-      CheckpointError (a ValueError): another suffix, or no such folder.
+      CheckpointError (a ValueError): another suffix, no such folder, or what the operating system refuses, such as a
+        full disk.
       ImportError: torch is needed, and not installed.
       TypeError: a name is not a string, a value is not an array, or the format lacks its dtype. Nothing is written.
 
@@ -45,7 +47,7 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
       >>> interop.read("decoder.safetensors")["up.weight"].dtype
       dtype(bfloat16)
     """
-    path = Path(os.path.realpath(path))  # a link stays one
+    path = Path(path)
     if path.suffix not in _SUFFIXES:
         raise CheckpointError(f"path must end in {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}, got {path.name}")
     if not isinstance(state_dict, Mapping):
@@ -59,7 +61,7 @@ def write(path: str | os.PathLike[str], state_dict: Mapping[str, Any]) -> None:
             )
     dtypes = NAMES if path.suffix == ".safetensors" else DTYPES
     arrays = {name: _array(name, value, path.suffix, dtypes) for name, value in state_dict.items()}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         if path.suffix == ".safetensors":
             safetensors.numpy.save_file(arrays, temporary, metadata={"format": "pt"})
         else:
@@ -70,13 +72,14 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
     """Writes an Orbax checkpoint of Flax variables: a folder, which appears under its name only when it is whole.
 
     Args:
-      path: the folder, which must not exist yet. A process that is killed may leave one with
-        `orbax-checkpoint-tmp` in its name, to be deleted.
+      path: the folder, which must not exist yet. A process that is killed may leave a hidden one beside it, whose name
+        ends in `.tmp`, to be deleted.
       variables: a pytree of arrays: what a linen module's `apply` takes, or `nnx.state(model)`.
 
     Raises:
       FileExistsError: `path` exists.
-      CheckpointError (a ValueError): no such folder, or an array without elements, which Orbax cannot write.
+      CheckpointError (a ValueError): no such folder, an array without elements, which Orbax cannot write, or what the
+        operating system refuses, such as a full disk.
       TypeError: a leaf is not an array, or there are no leaves.
 
     Example:
@@ -88,13 +91,20 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
       >>> restored["params"]["up"]["kernel"].shape
       (2, 2, 8, 4)
     """
+    path = Path(path).absolute()
+    with reported(path):
+        exists = path.exists()
+        if not path.parent.is_dir():
+            raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
+    if exists:
+        raise FileExistsError(f"{path} exists already; name another folder, or remove it first")
+    replace_orbax(path, variables)
+
+
+def replace_orbax(path: Path, variables: Any) -> None:
+    """`write_orbax`, which also takes the place of what is at `path`."""
     import orbax.checkpoint  # type: ignore[import-untyped]  # takes seconds, and few need it
 
-    path = Path(path).absolute()
-    if path.exists():
-        raise FileExistsError(f"{path} exists already; name another folder, or remove it first")
-    if not path.parent.is_dir():
-        raise CheckpointError(f"there is no folder {path.parent} to write {path.name} in")
     leaves, _ = jax.tree.flatten_with_path(variables)
     if not leaves:
         raise TypeError("variables must be a pytree of arrays, but has none")
@@ -104,8 +114,24 @@ def write_orbax(path: str | os.PathLike[str], variables: Any) -> None:
             raise TypeError(f"variables must be a pytree of arrays, got {type(leaf).__name__} at {name}")
         if 0 in leaf.shape:
             raise CheckpointError(f"variables must have elements, which Orbax needs; got shape {leaf.shape} at {name}")
-    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path, variables)
+    with (
+        replacing(path, folder=True) as new,
+        _without_logs("absl"),
+        orbax.checkpoint.StandardCheckpointer() as checkpointer,
+    ):
+        checkpointer.save(new.absolute(), variables)
+
+
+@contextmanager
+def _without_logs(name: str) -> Iterator[None]:
+    """Keeps the logger of that name still; Orbax's writes the trace of an error which it raises too."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _array(name: str, value: Any, suffix: str, dtypes: Mapping[str, Any]) -> NDArray[Any]:
@@ -126,22 +152,3 @@ def _save_with_torch(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
 
     with open(path, "wb") as file:
         torch.save(tensors, file)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write under; the file there takes the place of `path` if nothing is raised."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise CheckpointError(f"path must name a file in an existing folder, got {path}")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.touch(exist_ok=False)
-        mode = (path if path.exists() else temporary).stat().st_mode
-        yield temporary
-        temporary.chmod(stat.S_IMODE(mode))  # safetensors makes files that only their owner may read
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

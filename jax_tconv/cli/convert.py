@@ -10,11 +10,12 @@ from flax import nnx, traverse_util
 from typer import Argument, Option
 
 from jax_tconv import interop
+from jax_tconv.interop._files.writing import replace_orbax
 
 from . import options
 from .loading import conversion, flax_shapes
 from .models import load_lines, make_model, without_values
-from .output import check_free, note, replacing, show, show_json
+from .output import check_free, note, show, show_json
 from .spelling import as_options
 
 
@@ -62,8 +63,7 @@ def convert(
             flat = traverse_util.flatten_dict(variables)
             interop.write(target, {".".join(map(str, path)): np.asarray(array) for path, array in flat.items()})
         elif target is not None:
-            with replacing(target) as folder:
-                interop.write_orbax(folder, variables)
+            replace_orbax(target, variables)
         document |= {"ok": report.ok, "rows": report.as_dicts()}
         hint = "" if everything else "--all shows every tensor"
         lines = [as_options(report.table(all=everything)), hint]

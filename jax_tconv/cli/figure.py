@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jax_tconv.interop._files.replacing import replacing
+
 from .axes import Explained
-from .output import check_free, replacing
+from .output import check_free
 from .overlap import Overlap, taps
 from .terminal import view
 
@@ -35,7 +37,7 @@ def check(path: Path, force: bool) -> None:
 def write(path: Path, explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> None:
     """Draws into a file, which is replaced when the drawing is whole."""
     with replacing(path) as whole:
-        figure(explained, pair).savefig(whole, dpi=150)
+        figure(explained, pair).savefig(whole, dpi=150, format=path.suffix[1:])
 
 
 def figure(explained: Sequence[Explained], pair: tuple[Overlap, Overlap] | None) -> Any:
