@@ -3,7 +3,7 @@
 from .refusal import Refused
 
 # A tensor takes about 40 operations and 1.3 kB of objects.
-MOST_OPERATIONS = 5_000_000
+MOST_OPERATIONS = 4_000_000
 MOST_OBJECTS = 160 * 2**20  # bytes
 # Further files of the same checkpoint add to the operations by their size: a small file needs few.
 _BYTES_PER_OPERATION = 512

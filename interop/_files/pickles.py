@@ -71,21 +71,24 @@ def unpickle(
       Exception: of any type, for a pickle that is broken.
     """
     machine = _Machine(allowance, calls, load_persistent)
-    read = file.read
-    while allowance.operations > 0:
-        allowance.operations -= 1
-        code = read(1)
-        known = _OPERATIONS.get(code)
-        if known is None:
-            raise _unknown(code)
-        operate, read_argument, nbytes = known
-        allowance.objects -= nbytes
-        if allowance.objects < 0:
-            allowance.hold(0)
-        argument = read_argument(file) if read_argument else None
-        if code == _STOP:
-            return machine.stack.pop()
-        operate(machine, argument)
+    read, spent = file.read, 0
+    try:
+        for spent in range(1, allowance.operations + 1):
+            code = read(1)
+            if code not in _OPERATIONS:
+                raise _unknown(code)
+            operate, read_argument, nbytes = _OPERATIONS[code]
+            allowance.objects -= nbytes
+            if allowance.objects < 0:
+                allowance.hold(0)
+            if read_argument:
+                operate(machine, read_argument(file))
+            elif code == _STOP:
+                return machine.stack.pop()
+            else:
+                operate(machine, None)
+    finally:
+        allowance.operations -= spent
     raise Refused(f"is not read: its pickle has more than {MOST_OPERATIONS:,} operations")
 
 
@@ -102,7 +105,7 @@ def as_dict(allowance: Allowance, pairs: Any = None) -> dict[Any, Any]:
 class _Machine:
     """A pickle's stack and its memo, and what each operation does to them."""
 
-    __slots__ = ("allowance", "calls", "load_persistent", "marked", "memo", "stack")
+    __slots__ = ("allowance", "calls", "load_persistent", "marked", "memo", "puts", "stack")
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []  # the stacks below each mark
         self.memo: list[Any] = []
+        self.puts = 0
 
     def value(self, value: Any) -> None:
         self.stack.append(value)
@@ -127,9 +131,10 @@ class _Machine:
 
     def put(self, number: int) -> None:
         memo = self.memo
+        self.puts += 1
         if number >= len(memo):
-            # Numbers count up, so they are fewer than the operations.
-            if number > MOST_OPERATIONS - self.allowance.operations:
+            # They count up, so the memo is no larger than what is put there.
+            if number > 2 * self.puts + _FIRST_INTEGERS:
                 raise Refused("is broken: its pickle does not number its objects in order")
             memo.extend([_UNSET] * (number + 1 - len(memo)))
         memo[number] = self.stack[-1]
@@ -157,17 +162,23 @@ class _Machine:
         self.stack.append(items)
 
     def tuple_of_1(self, _: None) -> None:
-        self.stack[-1:] = [tuple(self.stack[-1:])]
+        self.stack[-1] = (self.stack[-1],)
 
     def tuple_of_2(self, _: None) -> None:
-        self.stack[-2:] = [tuple(self.stack[-2:])]
+        last = self.stack.pop()
+        self.stack[-1] = (self.stack[-1], last)
 
     def tuple_of_3(self, _: None) -> None:
-        self.stack[-3:] = [tuple(self.stack[-3:])]
+        last, middle = self.stack.pop(), self.stack.pop()
+        self.stack[-1] = (self.stack[-1], middle, last)
 
     def append(self, _: None) -> None:
         item = self.stack.pop()
-        _extend(self.stack[-1], [item])
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.append(item)
+        else:
+            _extend(target, [item])
 
     def appends(self, _: None) -> None:
         items = self.since_mark()

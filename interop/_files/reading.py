@@ -1,8 +1,10 @@
 """Checkpoint files as dicts of numpy arrays."""
 
+import gc
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -68,8 +70,20 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None) -> dict[str,
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
-    with reading(path):
+    with reading(path), _without_garbage_collection():
         return _read(_checkpoint_in(path) if path.is_dir() else path, entry, Allowance())
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Millions of new objects would be gone through again and again, in search of cycles that hardly any file has."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _read(path: Path, entry: str | None, allowance: Allowance) -> dict[str, NDArray[Any]]:
