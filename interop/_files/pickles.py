@@ -71,24 +71,22 @@ def unpickle(
       Exception: of any type, for a pickle that is broken.
     """
     machine = _Machine(allowance, calls, load_persistent)
-    read, spent = file.read, 0
-    try:
-        for spent in range(1, allowance.operations + 1):
-            code = read(1)
-            if code not in _OPERATIONS:
-                raise _unknown(code)
-            operate, read_argument, nbytes = _OPERATIONS[code]
-            allowance.objects -= nbytes
-            if allowance.objects < 0:
-                allowance.hold(0)
-            if read_argument:
-                operate(machine, read_argument(file))
-            elif code == _STOP:
-                return machine.stack.pop()
-            else:
-                operate(machine, None)
-    finally:
-        allowance.operations -= spent
+    read = file.read
+    for left in range(allowance.operations - 1, -1, -1):
+        allowance.operations = left
+        code = read(1)
+        if code not in _OPERATIONS:
+            raise _unknown(code)
+        operate, read_argument, nbytes = _OPERATIONS[code]
+        allowance.objects -= nbytes
+        if allowance.objects < 0:
+            allowance.hold(0)
+        if read_argument:
+            operate(machine, read_argument(file))
+        elif code == _STOP:
+            return machine.stack.pop()
+        else:
+            operate(machine, None)
     raise Refused(f"is not read: its pickle has more than {MOST_OPERATIONS:,} operations")
 
 
