@@ -4,6 +4,7 @@ torch has two forms of each: the old one adds suffixes to the weight's name, the
 `parametrizations`.
 """
 
+import bisect
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -91,13 +92,14 @@ def fold(
 
 def _norms(tensors: Tensors, wanted: Collection[str]) -> Iterator[_Norm]:
     """The norms whose tensors are all there, in the order of their first ones."""
+    ordered = sorted(tensors)
     for name in tensors:
-        norms = (_norm(name, form, tensors) for form in _FORMS if name.endswith(form.endings[0]))
+        norms = (_norm(name, form, tensors, ordered) for form in _FORMS if name.endswith(form.endings[0]))
         yield from (norm for norm in norms if norm is not None and not any(part in wanted for part in norm.parts))
 
 
-def _norm(name: str, form: _Form, tensors: Tensors) -> _Norm | None:
-    """The norm of this form whose first tensor has this name; None if it is not one."""
+def _norm(name: str, form: _Form, tensors: Tensors, ordered: list[str]) -> _Norm | None:
+    """The norm of this form whose first tensor has this name; None if it is not one. `ordered` is the names, sorted."""
     base = name.removesuffix(form.endings[0])
     parts = tuple(base + ending for ending in form.endings)
     if base + form.excluded in tensors or not all(part in tensors for part in parts):
@@ -105,14 +107,15 @@ def _norm(name: str, form: _Form, tensors: Tensors) -> _Norm | None:
     if form.endings[0].startswith("_"):
         return _Norm(base, parts, form.kind)
     moved = _MOVED.fullmatch(base)
-    if moved is None or (form is _OF_A_VECTOR and not _is_lone_vector(name, base, tensors)):
+    if moved is None or (form is _OF_A_VECTOR and not (tensors[name].ndim == 1 and _is_alone(name, base, ordered))):
         return None
     return _Norm(moved[1] + moved[2], parts, form.kind)
 
 
-def _is_lone_vector(name: str, base: str, tensors: Tensors) -> bool:
-    """Whether a parametrization has one vector and nothing else: torch's spectral norm divides it by its norm."""
-    return tensors[name].ndim == 1 and sum(other.startswith(f"{base}.") for other in tensors) == 1
+def _is_alone(name: str, base: str, ordered: list[str]) -> bool:
+    """Whether a parametrization has one tensor and nothing else; torch's spectral norm divides a vector by its norm."""
+    first = bisect.bisect_left(ordered, f"{base}.")
+    return ordered[first] == name and not any(other.startswith(f"{base}.") for other in ordered[first + 1 : first + 2])
 
 
 def _hint(name: str) -> str:

@@ -74,7 +74,8 @@ def _add(tensors: dict[str, Any], module: Unmade, prefix: str, depth: int, budge
         raise Refused(f"is not read: its modules are nested more than {_DEEPEST} deep, or within themselves")
     passing = module.state.get("_non_persistent_buffers_set")
     names = passing if isinstance(passing, list | tuple) else ()
-    budget.spend(len(names))
+    # Equal strings are compared character by character.
+    budget.spend(len(names), sum(len(name) for name in names if isinstance(name, str)))
     skipped = {name for name in names if isinstance(name, str)}
     parameters, buffers, modules = (module.state[kind] for kind in _KINDS)
     for name, tensor in (*parameters.items(), *buffers.items()):

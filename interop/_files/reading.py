@@ -1,13 +1,18 @@
 """Checkpoint files as dicts of numpy arrays."""
 
+import functools
+import gc
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
 from .._text import plain
+from .allowance import Allowance
 from .entries import Leaf, tensors_of
 from .mapped import map_file
 from .orbax_files import is_orbax
@@ -17,11 +22,7 @@ from .shards import SUFFIX, read_shards, weight_map
 from .torch_files import ZIP_MAGIC, read_legacy, read_zip
 from .torch_tensors import Tensor
 
-Reader: TypeAlias = Callable[[Path], Any]
-
-# How much larger than its file a checkpoint's tensors may be: torch saves what is expanded or shared once.
-_MOST_EXPANDED = 32
-_ALWAYS_ALLOWED = 256 * 2**20
+Reader: TypeAlias = Callable[[Path, Allowance], Any]
 
 # Files that are not checkpoints, by how they begin.
 _OTHER_KINDS = {
@@ -77,34 +78,55 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None, copy: bool =
         exists = path.exists()
     if not exists:
         raise FileNotFoundError(f"no such file: {path}")
-    with reading(path):
-        return _read(_checkpoint_in(path) if path.is_dir() else path, entry, copy)
+    with reading(path), _without_garbage_collection():
+        return _read(_checkpoint_in(path) if path.is_dir() else path, entry, Allowance(), copy)
 
 
-def _read(path: Path, entry: str | None, copy: bool) -> dict[str, NDArray[Any]]:
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Millions of new objects would be gone through again and again, in search of cycles that hardly any file has."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read(path: Path, entry: str | None, allowance: Allowance, copy: bool) -> dict[str, NDArray[Any]]:
     with reading(path):
         reader = _reader(path)
-        is_index = reader is weight_map
-        content = read_shards(path, lambda shard: _read_shard(shard, copy)) if is_index else reader(path)
+        allowance.begin_file(path.stat().st_size)
+        shards = functools.partial(_read_shard, allowance=allowance, copy=copy)
+        content = read_shards(path, shards) if reader is _index else reader(path, allowance)
         leaves = tensors_of(content, entry, path)
-        _refuse_expanded(leaves, path.stat().st_size)
+        _refuse_expanded(leaves, allowance)
         return {name: leaf.array(copy) if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
 
 
-def _read_shard(path: Path, copy: bool) -> dict[str, NDArray[Any]]:
+def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Tensor]:
+    return read_safetensors(path)
+
+
+def _index(path: Path, allowance: Allowance) -> dict[str, str]:
+    return weight_map(path)
+
+
+def _read_shard(path: Path, allowance: Allowance, copy: bool) -> dict[str, NDArray[Any]]:
     with reading(path):
-        if _reader(path) is weight_map:
+        if _reader(path) is _index:
             raise Refused("is an index, where another index says that it holds tensors")
-        return _read(path, None, copy)
+        return _read(path, None, allowance, copy)
 
 
 # What reads a file, by how it begins.
 _READERS: dict[Reader, Callable[[bytes], bool]] = {
     # After its header's length, which may be any eight bytes.
-    read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
+    _read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
     read_zip: lambda head: head.startswith(ZIP_MAGIC),
     read_legacy: lambda head: head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"),
-    weight_map: lambda head: head.lstrip().startswith(b"{"),
+    _index: lambda head: head.lstrip().startswith(b"{"),
 }
 
 
@@ -122,7 +144,7 @@ def _reader(path: Path) -> Reader:
         if head.lstrip().startswith(magic):
             raise Refused(kind)
     if path.suffix == ".safetensors":
-        return read_safetensors
+        return _read_safetensors
     raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
 
 
@@ -150,16 +172,18 @@ def _checkpoint_in(folder: Path) -> Path:
 def _is_checkpoint(path: Path) -> bool:
     try:
         with reading(path):
-            return _reader(path) is not weight_map
+            return _reader(path) is not _index
     except CheckpointError:
         return False
 
 
-def _refuse_expanded(leaves: dict[str, Leaf], file_size: int) -> None:
-    total = sum(leaf.nbytes for leaf in leaves.values() if isinstance(leaf, Tensor))
-    if total > _MOST_EXPANDED * file_size + _ALWAYS_ALLOWED:
+def _refuse_expanded(leaves: dict[str, Leaf], allowance: Allowance) -> None:
+    tensors = [leaf for leaf in leaves.values() if isinstance(leaf, Tensor)]
+    copies = {(id(tensor.storage), *tensor.copies): tensor for tensor in tensors if tensor.copies}
+    copied = sum(math.prod(shape) * dtype.itemsize for _, _, shape, _, dtype, *_ in copies)
+    if problem := allowance.expand(sum(tensor.nbytes for tensor in tensors), copied):
         largest = max(leaves, key=lambda name: leaves[name].nbytes)
         raise Refused(
-            f"is not read: its {file_size:,} bytes would expand to {total:,}, {plain(largest)} alone to "
-            f"{leaves[largest].nbytes:,}, since its tensors repeat values. If that is meant, save each .contiguous()"
+            f"is not read: {problem}, {plain(largest)} alone to {leaves[largest].nbytes:,}, since its tensors repeat "
+            "values. If that is meant, save each .contiguous()"
         )

@@ -13,6 +13,9 @@ from .safetensors_files import MOST_HEADER, unique
 
 SUFFIX = ".index.json"
 _MOST_BRACKETS = 10_000
+_MOST_PARTS = 500_000  # a tensor takes two
+_MOST_FILES = 10_000
+_LONGEST_FILE = 1_000  # of the characters of its path
 
 
 def weight_map(path: Path) -> dict[str, str]:
@@ -20,8 +23,11 @@ def weight_map(path: Path) -> dict[str, str]:
     with reading(path):
         text = map_file(path)[: MOST_HEADER + 1].tobytes()
         brackets = text.count(b"[") + text.count(b"{")  # each makes an object
-        if len(text) > MOST_HEADER or brackets > _MOST_BRACKETS:
-            raise Refused(f"is not the index of a checkpoint: larger than {MOST_HEADER >> 20} MiB, or full of brackets")
+        parts = text.count(b",") + text.count(b":")
+        if len(text) > MOST_HEADER or brackets > _MOST_BRACKETS or parts > _MOST_PARTS:
+            raise Refused(
+                f"is not the index of a checkpoint: larger than {MOST_HEADER >> 20} MiB, or full of brackets or commas"
+            )
         try:
             index = json.loads(text, object_pairs_hook=unique)
         except (ValueError, RecursionError) as error:
@@ -35,6 +41,8 @@ def weight_map(path: Path) -> dict[str, str]:
 def read_shards(path: Path, read_shard: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """The tensors of an index's files, each read by `read_shard`."""
     files = weight_map(path)
+    if len(set(files.values())) > _MOST_FILES:
+        raise Refused(f"is not read: it says that its tensors are in more than {_MOST_FILES:,} files")
     shards = {file: _inside(path.parent, file) for file in dict.fromkeys(files.values())}
     missing = [plain(file) for file, shard in shards.items() if not shard.is_file()]
     if missing:
@@ -57,6 +65,8 @@ def read_shards(path: Path, read_shard: Callable[[Path], dict[str, Any]]) -> dic
 
 def _inside(folder: Path, file: str) -> Path:
     """`file` in `folder`; Refused for one that is elsewhere."""
+    if len(file) > _LONGEST_FILE:
+        raise Refused(f"names a file whose path has {len(file):,} characters: {plain(file)}")
     parts = re.split(r"[/\\]", file)
     if ".." in parts or not parts[0] or ":" in parts[0] or "\0" in file:
         raise Refused(f"names a file outside its folder: {plain(file)}")

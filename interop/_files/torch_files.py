@@ -9,25 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from .._text import plain
+from .allowance import Allowance
 from .mapped import Bytes, map_file
 from .pickles import MOST_BYTES, Unmade, unpickle
 from .refusal import Refused, listed
-from .torch_tensors import CALLS, Storage, place, storage
+from .torch_tensors import Storage, calls, place, storage
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-_MOST_DIRECTORY = 16 * 2**20
+_MOST_DIRECTORY = 8 * 2**20  # a tensor's entry takes about 70 bytes, and 700 as an object
+_LONGEST_KEY = 1_000
 _ENCRYPTED = 1
 _OTHER_BYTE_ORDER = "has another byte order than this machine; load and save it with torch"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
-def read_zip(path: Path) -> Any:
+def read_zip(path: Path, allowance: Allowance) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
     records = _records(path, len(raw))
-    if "byteorder" in records and _record(raw, records["byteorder"]).tobytes() != sys.byteorder.encode():
+    if "byteorder" in records and not _says(raw, records["byteorder"], sys.byteorder.encode()):
         raise Refused(_OTHER_BYTE_ORDER)
     stored = {name.removeprefix("data/"): entry for name, entry in records.items() if name.startswith("data/")}
     storages: dict[str, Storage | Unmade] = {}
@@ -43,14 +45,14 @@ def read_zip(path: Path) -> Any:
     program = _record(raw, records["data.pkl"])
     if len(program) > MOST_BYTES:
         raise Refused(f"is not read: its pickle is larger than {MOST_BYTES >> 20} MiB")
-    return unpickle(BytesIO(program.tobytes()), CALLS, load_persistent)
+    return unpickle(BytesIO(program.tobytes()), allowance, calls(allowance), load_persistent)
 
 
-def read_legacy(path: Path) -> Any:
+def read_legacy(path: Path, allowance: Allowance) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
     file = BytesIO(raw[:MOST_BYTES].tobytes())
-    _check_preamble(file)
+    _check_preamble(file, allowance)
     storages: dict[str, Storage | Unmade] = {}
 
     def load_persistent(identity: Any) -> Any:
@@ -61,9 +63,10 @@ def read_legacy(path: Path) -> Any:
             raise Refused("has storages that view others, as torch before 0.4 wrote; load and save it with torch")
         return found
 
-    content = unpickle(file, CALLS, load_persistent)
-    keys = unpickle(file, {})
-    if not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
+    content = unpickle(file, allowance, calls(allowance), load_persistent)
+    keys = unpickle(file, allowance, {})
+    # By their lengths first: a pickle may list one long string a million times.
+    if len(keys) != len(storages) or not all(map(_is_key, keys)) or set(keys) != storages.keys():
         raise Refused("is broken: its storages are not those that its tensors name")
     start = file.tell()
     for key in keys:
@@ -71,13 +74,13 @@ def read_legacy(path: Path) -> Any:
     return content
 
 
-def _check_preamble(file: BytesIO) -> None:
+def _check_preamble(file: BytesIO, allowance: Allowance) -> None:
     """Reads the three pickles that come first: the magic number, the version and the byte order."""
-    if unpickle(file, {}) != LEGACY_MAGIC:
+    if unpickle(file, allowance, {}) != LEGACY_MAGIC:
         raise Refused("is a pickle, but not one of torch.save")
-    if unpickle(file, {}) != _LEGACY_PROTOCOL:
+    if unpickle(file, allowance, {}) != _LEGACY_PROTOCOL:
         raise Refused("has an unknown version of torch's legacy format")
-    if unpickle(file, {})["little_endian"] != (sys.byteorder == "little"):
+    if unpickle(file, allowance, {})["little_endian"] != (sys.byteorder == "little"):
         raise Refused(_OTHER_BYTE_ORDER)
 
 
@@ -153,18 +156,27 @@ def _record(raw: Bytes, entry: zipfile.ZipInfo) -> Bytes:
     return raw[start:end]
 
 
+def _says(raw: Bytes, entry: zipfile.ZipInfo, text: bytes) -> bool:
+    """Whether an entry, which may be of gigabytes, is just this text."""
+    return entry.file_size == len(text) and _record(raw, entry).tobytes() == text
+
+
 def _storage(identity: Any, length: int, storages: dict[str, Storage | Unmade]) -> tuple[Storage | Unmade, str, Any]:
     """The storage that a persistent id with `length` parts describes, its key, and the id's last part."""
     if not isinstance(identity, tuple) or len(identity) != length or identity[0] != "storage":
         raise Refused("is broken: its pickle refers to something other than a storage")
     _, kind, key, _, numel, *_ = identity
-    if not isinstance(key, str):
-        raise Refused("is broken: a storage in it has no name")
+    if not _is_key(key):
+        raise Refused("is broken: a storage in it has no name, or an endless one")
     declared = storage(kind, numel)
     found = storages.setdefault(key, declared)
     if _declaration(found) != _declaration(declared):
         raise Refused(f"is broken: it declares storage {plain(key)} in two ways")
     return found, key, identity[-1]
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and len(key) <= _LONGEST_KEY
 
 
 def _declaration(storage: Storage | Unmade) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from .._tensors import DTYPES
 from .._text import plain
+from .allowance import Allowance
 from .mapped import Bytes, view
-from .pickles import Name, Unmade, as_dict
+from .pickles import MOST_ARGUMENTS, Name, Unmade, as_dict
 from .refusal import Refused
+
+_MOST_AXES = 64  # numpy's
 
 # The dtypes of torch's types of storage.
 _PAIRS = """
@@ -22,16 +26,17 @@ _PAIRS = """
 _STORAGES = {f"{theirs}Storage": ours for theirs, ours in (pair.split("=") for pair in _PAIRS.split())}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Storage:
-    """Bytes that tensors share. `raw` is where they are, once that is known."""
+    """Bytes that tensors share. `raw` is where they are, once that is known, and `copies` what was made of them."""
 
     dtype: np.dtype[Any]
     nbytes: int
     raw: Bytes | None = None
+    copies: dict[Any, NDArray[Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Tensor:
     """A view of a storage; `offset` and `strides` count elements."""
 
@@ -48,18 +53,51 @@ class Tensor:
         """The size of the tensor when written out: for an expanded one, more than it takes in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def copies(self) -> tuple[Any, ...]:
+        """What `array` copies: where that begins, its shape and strides, and what is done to it. Empty if nothing."""
+        if not self.nbytes or not (self.conjugate or self.negative or self.dtype == np.bool_):
+            return ()
+        span = 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        if span > math.prod(self.shape):  # of a few elements far apart
+            return (self.offset, self.shape, self.strides, self.dtype, self.conjugate, self.negative)
+        return (self.offset, (span,), (1,), self.dtype, self.conjugate, self.negative)
+
     def array(self, copy: bool = False) -> NDArray[Any]:
-        """The tensor as a view of the file, if its alignment there allows one, or with `copy` of its storage's copy."""
+        """The tensor as a view of the file, if its alignment there allows one, or with `copy` of its storage's copy.
+
+        One that has to be computed is a view of a copy, of those elements alone and one for all tensors that share
+        them: no copy is larger than its storage, however often a tensor repeats it.
+        """
         if self.storage.raw is None:
             raise Refused("is broken: the bytes of one of its storages are missing")
-        size = self.dtype.itemsize
-        strides = tuple(stride * size for stride in self.strides)
-        copy = copy or self.conjugate or self.negative  # computing with mapped memory is not safe
-        array = view(self.storage.raw, self.dtype, self.shape, self.offset * size, strides, copy=copy)
-        array = np.conj(array) if self.conjugate else array
-        array = np.asarray(np.negative(array) if self.negative else array)
-        array.flags.writeable = False
-        return array
+        key = self.copies
+        if not key or self.dtype == np.bool_:
+            return _elements(self.storage.raw, self.dtype, self.shape, self.offset, self.strides, copy)
+        offset, shape, strides, *_ = key
+        if key not in self.storage.copies:
+            # Computing with mapped memory is not safe.
+            array = _elements(self.storage.raw, self.dtype, shape, offset, strides, copy=True)
+            array = np.conj(array) if self.conjugate else array
+            array = np.asarray(np.negative(array) if self.negative else array)
+            array.flags.writeable = False
+            self.storage.copies[key] = array
+        array = self.storage.copies[key]
+        if shape == self.shape:
+            return array
+        return np.ndarray(
+            self.shape, self.dtype, array, strides=tuple(stride * self.dtype.itemsize for stride in self.strides)
+        )
+
+
+def _elements(
+    raw: Bytes, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int, strides: tuple[int, ...], copy: bool
+) -> NDArray[Any]:
+    """An array over `raw` whose `offset` and `strides` count elements."""
+    size = dtype.itemsize
+    array = view(raw, dtype, shape, offset * size, tuple(stride * size for stride in strides), copy=copy)
+    array.flags.writeable = False
+    return array
 
 
 def storage(kind: Any, numel: Any) -> Storage | Unmade:
@@ -86,8 +124,10 @@ def _rebuild(
     if not isinstance(storage, Storage):
         raise Refused("is broken: one of its tensors has no storage")
     dtype = dtype or storage.dtype
-    shape, strides = tuple(shape[:65]), tuple(strides[:65])
-    if len(shape) != len(strides) or len(shape) > 64 or not all(map(_is_size, (offset, *shape, *strides))):
+    axes = (
+        len(shape) if isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) else None
+    )
+    if axes is None or axes > _MOST_AXES or not all(map(_is_size, (offset, *shape, *strides))):
         raise Refused("is broken: one of its tensors has no valid shape and strides")
     last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if all(shape) and (offset + last + 1) * dtype.itemsize > storage.nbytes:
@@ -118,7 +158,7 @@ def _rebuild_on_device(tensor: Any, dtype: Any, *_: Any) -> Any:
 
 def _rebuild_from_type(function: Any, cls: Any, arguments: Any, *_: Any) -> Any:
     plain_types = {"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}
-    if cls.name in plain_types and function.name in _REBUILDS:
+    if cls.name in plain_types and function.name in _REBUILDS and len(arguments) <= MOST_ARGUMENTS:
         return _REBUILDS[function.name](*arguments)
     return Unmade(cls.name)
 
@@ -136,13 +176,17 @@ _REBUILDS: dict[str, Callable[..., Any]] = {
     "torch.nn.parameter.Parameter": lambda tensor, *_: tensor,  # torch before 0.4
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": _rebuild_on_device,  # of a TPU, as torch_xla saves
 }
-CALLS = _REBUILDS | {
+_CALLS = _REBUILDS | {
     "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
     "torch.Size": lambda sizes: sizes,
-    "collections.OrderedDict": as_dict,
-    "collections.Counter": as_dict,
     "collections.defaultdict": lambda *_: {},
     # A set would hash its items.
     "__builtin__.set": lambda items=(): items,
     "builtins.set": lambda items=(): items,
 }
+
+
+def calls(allowance: Allowance) -> dict[str, Callable[..., Any]]:
+    """What answers the calls of a pickle of `torch.save`."""
+    make_dict = partial(as_dict, allowance)
+    return _CALLS | {"collections.OrderedDict": make_dict, "collections.Counter": make_dict}

@@ -53,13 +53,18 @@ def guess_layers(sources: Mapping[str, Source]) -> list[Guess]:
         layer, _, last = name.rpartition(".")
         groups.setdefault(layer, {})[last] = source
     guesses = []
+    known: dict[tuple[tuple[str, Shape], ...], tuple[str, tuple[str, ...], str]] = {}
     for (name, group), (_, following) in itertools.pairwise([*groups.items(), ("", {})]):
         tensors = {last: tuple(source.shape) for last, source in group.items()}
-        calls = list(_calls(tensors))
-        kinds = tuple(call.partition("(")[0] for call in calls)
+        key = tuple(tensors.items())
+        if key not in known:
+            calls = list(_calls(tensors))
+            kinds = tuple(call.partition("(")[0] for call in calls)
+            known[key] = _in_words(kinds), kinds, _evidence(calls)
+        kind, kinds, evidence = known[key]
         how = ", ".join(dict.fromkeys(source.how for source in group.values() if source.how))
         hint = _hint(tensors, _channels(following)) if len(kinds) > 1 else ""
-        guesses.append(Guess(name, _in_words(kinds), kinds, _evidence(calls) + hint, how, tensors))
+        guesses.append(Guess(name, kind, kinds, evidence + hint, how, tensors))
     return guesses
 
 
