@@ -1,5 +1,6 @@
 """Files that something else makes shorter while they are read, or afterwards: an error at most, never a bus error."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -140,3 +141,24 @@ def test_a_file_that_shrank_before_it_was_mapped_is_refused(tmp_path, monkeypatc
             use()
     with pytest.raises(CheckpointError):
         interop.read(tmp_path / "x")
+
+
+def test_where_the_library_cannot_be_given_a_file_of_its_own(tmp_path, monkeypatch):
+    """Other systems have none, and a user may have a limit on the size of files."""
+    safetensors.numpy.save_file(ARRAYS, tmp_path / "x")
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert interop.read(tmp_path / "x").keys() == ARRAYS.keys()
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="is not a readable safetensors file, but broken or cut short"):
+        interop.read(tmp_path / "x")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_limit_on_the_size_of_files_is_none_on_reading(tmp_path):
+    safetensors.numpy.save_file(ARRAYS, tmp_path / "x")
+    code = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))
+    print(*interop.read(sys.argv[1]))
+    """
+    assert sorted(in_another_process(code, tmp_path / "x").split()) == sorted(ARRAYS)

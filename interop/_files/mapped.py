@@ -29,10 +29,23 @@ class _File:
     def __init__(self, file: BufferedReader) -> None:
         self.file = file
         self.size = os.fstat(file.fileno()).st_size
+        self.is_small = self.size <= SMALL
         weakref.finalize(self, file.close)
 
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        memory = np.empty(stop - start, np.uint8)
+        self.file.seek(start)
+        if self.file.readinto(memory.data) != stop - start:
+            raise Refused(_CUT)
+        return memory
+
     @cached_property
-    def map(self) -> NDArray[np.uint8]:
+    def memory(self) -> NDArray[np.uint8]:
+        """The whole file: in memory if it is small, or else mapped."""
+        if self.is_small:
+            memory = self.read(0, self.size)
+            memory.flags.writeable = False
+            return memory
         try:
             pages = mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_READ)
         except ValueError as error:  # shorter than that by now
@@ -80,21 +93,19 @@ class Bytes:
         truths.flags.writeable = False
         return truths
 
-    @cached_property
+    @property
     def mapped(self) -> NDArray[np.uint8]:
-        """The bytes as the file's memory; copied if the file is small, or their address lacks the alignment."""
-        if self._file.size <= SMALL or self._start % self._alignment:
+        """The bytes as a part of the file's memory, or a copy if their address there lacks the alignment."""
+        if self._start % self._alignment:
             return self.copied
-        if os.fstat(self._file.file.fileno()).st_size < self._stop:
+        if not self._file.is_small and os.fstat(self._file.file.fileno()).st_size < self._stop:
             raise Refused(_CUT)
-        return self._file.map[self._start : self._stop]
+        return self._file.memory[self._start : self._stop]
 
     def _read(self) -> NDArray[np.uint8]:
-        memory = np.empty(len(self), np.uint8)
-        self._file.file.seek(self._start)
-        if self._file.file.readinto(memory.data) != len(self):
-            raise Refused(_CUT)
-        return memory
+        if self._file.is_small:
+            return self._file.memory[self._start : self._stop].copy()
+        return self._file.read(self._start, self._stop)
 
 
 def map_file(path: Path) -> Bytes:

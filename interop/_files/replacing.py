@@ -111,5 +111,12 @@ def _rename_folder(new: Path, path: Path, aside: Path | None) -> None:
         new.rename(path)
     except BaseException:
         if aside is not None:
-            aside.rename(path)
+            _put_back(aside, path)
         raise
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    try:
+        aside.rename(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be replaced, nor put back: what was there is now {aside}") from error

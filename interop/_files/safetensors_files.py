@@ -1,9 +1,13 @@
 """safetensors files."""
 
 import json
-import math
+import os
 import struct
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +40,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise Refused(
             f"is not a readable safetensors file: it begins with its header's length, which cannot be {length:,} bytes"
         )
+    start = LENGTH.size + length
+    head = raw[:start].tobytes()
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:  # checks every size and offset
-            file.keys()
+        with _stand_in(path, head, len(raw)) as opened, safetensors.safe_open(opened, framework="numpy") as file:
+            file.keys()  # every size and offset is checked by now
     except (safetensors.SafetensorError, OSError) as error:
         detail = plain(str(error), 200)
         raise Refused(f"is not a readable safetensors file, but broken or cut short: {detail}") from error
-    start = LENGTH.size + length
-    header = json.loads(raw[LENGTH.size : start].tobytes(), object_pairs_hook=unique)
+    header = json.loads(head[LENGTH.size :], object_pairs_hook=unique)
     tensors = {}
     for name, tensor in header.items():
         if name == "__metadata__":
@@ -54,9 +59,27 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         begin, end = tensor["data_offsets"]
         content = raw[start + begin : start + end].aligned(dtype.alignment)
         shape = tuple(tensor["shape"])
-        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        strides = tuple(accumulate(shape[:0:-1], mul, initial=1))[::-1] if shape else ()
         tensors[name] = Tensor(Storage(dtype, end - begin, content), dtype, 0, shape, strides, False, False)
     return tensors
+
+
+@contextmanager
+def _stand_in(path: Path, head: bytes, size: int) -> Iterator[Path]:
+    """A file of that size which begins with `head`, and which nothing else can make shorter while the library maps it.
+
+    The rest of it are holes, which take no memory. Where the system has no such files, it is `path` itself.
+    """
+    with ExitStack() as stack:
+        stand_in = path
+        # OSError: the user may not make files that large.
+        with suppress(AttributeError, OSError):
+            file = stack.enter_context(open(os.memfd_create("header"), "wb", buffering=0))
+            file.write(head)
+            file.truncate(size)
+            named = Path(f"/proc/self/fd/{file.fileno()}")
+            stand_in = named if named.exists() else path
+        yield stand_in
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
