@@ -44,12 +44,8 @@ class Unmade:
     state: Mapping[str, Any] = field(default_factory=lambda: NO_STATE)
 
 
-class _OtherKey:
-    """Stands for a dict key whose hash could take forever, or collide with others: nested tuples, or large ints."""
-
-    __slots__ = ()
-
-
+# Stands for all keys of a dict whose hashes could take forever, or collide: of nested tuples, or of large ints.
+_OTHER_KEY = object()
 _UNSET = object()
 
 
@@ -259,7 +255,7 @@ def _update(target: Any, items: list[Any], allowance: Allowance) -> None:
     if isinstance(target, dict):
         allowance.hold(_PAIR * (len(items) // 2))
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[key if _is_harmless(key, target, allowance) else _OtherKey()] = value
+            target[key if _is_harmless(key, target, allowance) else _OTHER_KEY] = value
     elif not isinstance(target, Unmade):
         raise Refused(f"is not read: its pickle sets items of something that is not a dict ({plain(target)})")
 
@@ -278,10 +274,10 @@ def _is_harmless(key: Any, target: dict[Any, Any], allowance: Allowance) -> bool
 
 
 def _unknown(code: bytes) -> Exception:
-    known = pickletools.code2op.get(code.decode("latin-1"))
-    if known is None:
+    names = {opcode.code.encode("latin-1"): opcode.name for opcode in pickletools.opcodes}
+    if code not in names:
         return ValueError(f"opcode {code!r} unknown" if code else "pickle exhausted before seeing STOP")
-    return Refused(f"is not read: its pickle uses {known.name}, which torch.save never does")
+    return Refused(f"is not read: its pickle uses {names[code]}, which torch.save never does")
 
 
 def _constant(make: Callable[[], Any]) -> Callable[[_Machine, Any], None]:
@@ -293,8 +289,10 @@ _STOP = b"."
 # Bytes that objects take at most, with their places in what holds them.
 _NUMBER, _TUPLE, _LIST, _DICT, _MARK, _PAIR, _MADE, _PLACE = 40, 72, 112, 320, 112, 100, 120, 16
 _NUMBERS = ("BININT", "BININT1", "BININT2", "BINFLOAT")
-_TEXTS = ("LONG1", "LONG4", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING")
-_TEXTS += ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+_TEXTS = (
+    *("LONG1", "LONG4", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+)
 _OPERATORS: dict[str, tuple[_Operate, int]] = {
     **dict.fromkeys(_NUMBERS, (_Machine.value, _NUMBER)),
     **dict.fromkeys(_TEXTS, (_Machine.text, _PLACE)),
