@@ -184,7 +184,8 @@ class LayerType:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    """The parts in memory of their own, a lone number too, which has no axis to join along."""
+    return np.concatenate(parts) if parts[0].ndim else parts[0].copy()
 
 
 def _part(tensor: NDArray[Any], part: tuple[int, int]) -> NDArray[Any]:
