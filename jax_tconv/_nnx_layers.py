@@ -11,7 +11,7 @@ from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 
 from jax_tconv._call.arguments import integer, listed
-from jax_tconv._call.layer import check_slopes
+from jax_tconv._call.layer import prelu
 
 _ZEROS = nnx.initializers.zeros_init()
 
@@ -59,9 +59,7 @@ class PReLU(nnx.Module):
 
     def __call__(self, inputs: ArrayLike) -> jax.Array:
         """Applies the layer to `(..., channels)`, and returns an array of the same shape."""
-        x = jnp.asarray(inputs, self.dtype)
-        check_slopes(self.num_parameters, x)
-        return jnp.where(x > 0, x, self.negative_slope[...].astype(x.dtype) * x)
+        return prelu(jnp.asarray(inputs, self.dtype), self.negative_slope[...])
 
 
 class LayerNorm(nnx.LayerNorm):

@@ -10,7 +10,7 @@ from flax.linen.dtypes import promote_dtype as flax_promote_dtype
 from jax.typing import ArrayLike, DTypeLike
 
 from jax_tconv._call.arguments import IntOrInts, Method, Padding, integer
-from jax_tconv._call.layer import check_mask, check_slopes, checked_inputs, checked_window, kernel_shape
+from jax_tconv._call.layer import check_mask, checked_inputs, checked_window, kernel_shape, prelu
 from jax_tconv._op.functional import conv_transpose
 from jax_tconv.initializers import torch_bias_init, torch_kernel_init
 
@@ -156,9 +156,7 @@ class PReLU(nn.Module):
     @nn.compact
     def __call__(self, inputs: ArrayLike) -> jax.Array:
         """Applies the layer to `(..., channels)`, and returns an array of the same shape."""
-        x = jnp.asarray(inputs, self.dtype)
         count = integer("num_parameters", self.num_parameters, least=1)
-        check_slopes(count, x)
         init = nn.initializers.constant(self.negative_slope_init)
         slopes = self.param("negative_slope", init, (count,), self.param_dtype)
-        return jnp.where(x > 0, x, slopes.astype(x.dtype) * x)
+        return prelu(jnp.asarray(inputs, self.dtype), slopes)

@@ -1,6 +1,7 @@
 """Settings for every test."""
 
 import os
+import sys
 import tempfile
 
 import pytest
@@ -46,3 +47,18 @@ def float64():
     with jax.enable_x64(True):
         yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Runs `jax-tconv`: its exit code, what it prints, and what it prints on the error stream."""
+    from jax_tconv.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["jax-tconv", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return call

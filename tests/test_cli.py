@@ -84,19 +84,10 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs the command; its exit code, what it prints, and what it prints on the error stream."""
-    # Wide, so that what a test looks for is in one line.
+def run(command, monkeypatch):
+    """The command on a terminal so wide that what a test looks for is in one line."""
     monkeypatch.setenv("COLUMNS", "300")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jax-tconv", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return call
+    return command
 
 
 TAKEN = ("net.pth", "--entry", "generator")

@@ -1,13 +1,11 @@
 """What `convert` says of its output: three lines that load it; and that models are made without initial values."""
 
 import json
-import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jax_tconv.cli import main
 from jax_tconv.cli.models import make_model, without_values
 
 torch = pytest.importorskip("torch")
@@ -87,8 +85,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def run(folder, tmp_path, capsys, monkeypatch):
-    """Runs the command where the models and a checkpoint are; its exit code, what it prints, and its errors."""
+def run(folder, tmp_path, command, monkeypatch):
+    """The command where the models and a checkpoint are."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(folder)
     import load_nets
@@ -96,15 +94,7 @@ def run(folder, tmp_path, capsys, monkeypatch):
     load_nets.made.clear()
     torch.manual_seed(0)
     torch.save(load_nets.Net().state_dict(), "net.pth")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jax-tconv", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return call
+    return command
 
 
 def wanted():

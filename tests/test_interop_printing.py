@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 import traceback
 import zipfile
 
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jax_tconv import interop
-from jax_tconv.cli import main
 from jax_tconv.interop import CheckpointError, StateDictError
 from jax_tconv.interop._text import plain, printable, printable_lines
 from tests.pickling import (
@@ -239,20 +237,6 @@ FILES = {
 }
 
 
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Runs the command: its exit code, and what it prints on both streams."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jax-tconv", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return call
-
-
 @pytest.mark.parametrize("file", FILES)
 def test_what_read_raises_and_logs(file, tmp_path, caplog):
     caplog.set_level(logging.INFO)
@@ -291,7 +275,7 @@ def check_loading(tensors):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_what_the_commands_print(file, tmp_path, run):
+def test_what_the_commands_print(file, tmp_path, command):
     model = f"{__name__}:Net"
     for number, text in enumerate((EVERYTHING, HOSTILE["lone surrogate"], HOSTILE["an argument"])):
         folder = tmp_path / str(number)
@@ -303,7 +287,7 @@ def test_what_the_commands_print(file, tmp_path, run):
             ("convert", path, out),
             ("convert", path, out, "--model", model, "--dry-run", "--all"),
         ):
-            _, printed, said = run(*arguments)
+            _, printed, said = command(*arguments)
             assert clean(printed), (arguments, text)
             assert clean(said), (arguments, text)
             assert printed or said
@@ -365,7 +349,7 @@ def test_names_that_are_written_or_loaded_again(text, tmp_path):
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_what_the_commands_say_of_files_and_models(text, tmp_path, run):
+def test_what_the_commands_say_of_files_and_models(text, tmp_path, command):
     missing = tmp_path / on_disk(text)
     path = tmp_path / f"{on_disk(text)}.pt"
     write_zip(
@@ -379,7 +363,7 @@ def test_what_the_commands_say_of_files_and_models(text, tmp_path, run):
         ("convert", path, tmp_path / "out", "--model", f"{__name__}:untraceable_model"),
         ("convert", path, tmp_path / "out" / on_disk(text)),
     ):
-        _, printed, said = run(*arguments)
+        _, printed, said = command(*arguments)
         assert clean(printed), arguments
         assert clean(said), arguments
         assert printed or said
@@ -400,10 +384,10 @@ def test_an_entry_is_named_as_it_can_be_typed(tmp_path):
         assert list(interop.read(tmp_path / "x.pt", entry=name)) == [name]
 
 
-def test_names_in_json_are_those_in_the_file(tmp_path, run):
+def test_names_in_json_are_those_in_the_file(tmp_path, command):
     names = [text for text in HOSTILE.values() if len(text) < 1000]
     write_zip(tmp_path / "x.pt", dictionary(dict.fromkeys(names, tensor())))
-    _, printed, _ = run("inspect", tmp_path / "x.pt", "--json")
+    _, printed, _ = command("inspect", tmp_path / "x.pt", "--json")
     assert list(json.loads(printed)["tensors"]) == names
     assert printed.isascii()
 

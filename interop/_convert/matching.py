@@ -1,7 +1,6 @@
 """Which tensor of a state dict fills which array of a model, and what is said of the others."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._layers.layouts import Shape
 from .._layers.model import Hints, Layer, Place, join, read_hints
+from .._layers.recurrent import RECURRENT_TENSOR
 from .._tensors import to_numpy
 from .naming import Rename, check_rename, new_names
 from .order import pair_by_order
@@ -31,7 +31,6 @@ LAYERS = (
     "PyTorch's module has more layers or directions than the model's: a list of RNNs has several layers, a "
     "Bidirectional both directions"
 )
-_RECURRENT = re.compile(r"(weight|bias)_(ih|hh)_l\d+(_reverse)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +55,17 @@ class Options:
 
 
 def make_plan(
-    layers: list[Layer], state_dict: Any, options: Options, *, ordered: Callable[[], bool] = lambda: True
+    layers: list[Layer],
+    state_dict: Any,
+    options: Options,
+    *,
+    ordered: Callable[[], bool] = lambda: True,
+    advised: bool = True,
 ) -> Plan:
     """What each array of these layers is filled with, and the report on every tensor, with advice if it does not fit.
 
-    `ordered` says whether the layers are in the order in which they are defined or called.
+    `ordered` says whether the layers are in the order in which they are defined or called; `advised`, whether the
+    advice is wanted, which takes plans of its own.
     """
     if not isinstance(state_dict, Mapping):
         raise TypeError(
@@ -69,7 +74,7 @@ def make_plan(
         )
     arrays = {str(name): to_numpy(str(name), value) for name, value in state_dict.items()}
     plan = _planned(layers, arrays, options, ordered)
-    if plan.report.ok:
+    if plan.report.ok or not advised:
         return plan
 
     def attempt(**changed: Any) -> Report:
@@ -123,7 +128,7 @@ def _left_over(name: str, used: Collection[str]) -> str:
     path, _, last = name.rpartition(".")
     if last in _RUNNING:
         return STATISTICS
-    return LAYERS if _RECURRENT.fullmatch(last) and join(path, "weight_ih_l0") in used else ""
+    return LAYERS if RECURRENT_TENSOR.fullmatch(last) and join(path, "weight_ih_l0") in used else ""
 
 
 def _read(

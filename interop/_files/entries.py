@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._text import plain, printable, shortened
-from .modules import opened
+from .modules import DEEPEST_ENTRY, children, opened
 from .pickles import Name, Unmade
 from .refusal import Refused, listed
 from .torch_tensors import Tensor
@@ -18,9 +18,7 @@ from .torch_tensors import Tensor
 Leaf: TypeAlias = Tensor | NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
-_DEEPEST = 8
 _MOST_CHOICES = 6
-_LONGEST_LIST = 1000  # longer ones hold no models, but histories and the like
 
 # What torch pickles other tensors as, and what to do about them.
 _OTHER_TENSORS = {
@@ -70,14 +68,14 @@ def _only_dict(content: Any) -> tuple[str, ...]:
 
 def _found(content: Any, keys: tuple[str, ...]) -> Any:
     for key in keys:
-        content = {str(name): value for name, value in _children(content).items()}[key]
+        content = {str(name): value for name, value in children(content).items()}[key]
     return content
 
 
 def _taken(content: Any, keys: tuple[str, ...], entry: str | None, path: Path) -> Any:
     """What is at these keys, which the log says."""
     taken = _found(content, keys)
-    beside = [_item(key, value) for key, value in _children(content).items() if str(key) != keys[0]]
+    beside = [_item(key, value) for key, value in children(content).items() if str(key) != keys[0]]
     more = f"; not read: {listed(beside)}" if beside else ""
     shown = _shown(() if entry is None else (entry,), [(keys, len(taken))])
     _LOG.info("%s: reading its only dict of tensors, %s%s", printable(str(path)), shown, more)
@@ -126,7 +124,7 @@ def _what_else(content: Any, where: str) -> str:
 
 def _others(content: Any) -> dict[Any, Any]:
     """The items that are not tensors."""
-    return {key: value for key, value in _children(content).items() if not _is_tensor(value)}
+    return {key: value for key, value in children(content).items() if not _is_tensor(value)}
 
 
 def _at(content: Any, entry: str) -> Any:
@@ -141,12 +139,12 @@ def _at(content: Any, entry: str) -> Any:
 
 
 def _find(content: Any, entry: str) -> Any:
-    children = {str(key): value for key, value in _children(content).items() if isinstance(key, str | int)}
-    if entry in children:
-        return children[entry]
+    named = {str(key): value for key, value in children(content).items() if isinstance(key, str | int)}
+    if entry in named:
+        return named[entry]
     parts = entry.split(".")
     for count in range(len(parts) - 1, 0, -1):
-        found = _find(children.get(".".join(parts[:count])), ".".join(parts[count:]))
+        found = _find(named.get(".".join(parts[:count])), ".".join(parts[count:]))
         if found is not None:
             return found
     return None
@@ -161,11 +159,11 @@ def _dicts_of_tensors(
     queue: deque[tuple[tuple[str, ...], Any]] = deque([((), content)])
     while queue:
         keys, value = queue.popleft()
-        count = sum(_is_tensor(child) for child in _children(value).values())
+        count = sum(_is_tensor(child) for child in children(value).values())
         if keys and count and isinstance(value, dict):
             found.append((keys, count))
-        for key, child in _children(value).items():
-            named = isinstance(key, str | int) and len(keys) < _DEEPEST
+        for key, child in children(value).items():
+            named = isinstance(key, str | int) and len(keys) < DEEPEST_ENTRY
             if named and isinstance(child, dict | list | tuple) and id(child) not in seen and not skip(child):
                 seen.add(id(child))
                 queue.append(((*keys, str(key)), child))
@@ -179,13 +177,6 @@ def _shown(path: tuple[str, ...], choices: list[tuple[tuple[str, ...], int]]) ->
         shown.append(f"entry={name!r} ({count} tensor{'s' * (count > 1)})")
     more = len(choices) - len(shown)
     return " or ".join(shown) + (f" or one of {more} more" if more else "")
-
-
-def _children(value: Any) -> dict[Any, Any]:
-    if isinstance(value, dict):
-        return value
-    is_short_list = isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST
-    return dict(enumerate(value)) if is_short_list else {}
 
 
 def _item(key: Any, value: Any) -> str:

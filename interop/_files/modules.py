@@ -16,8 +16,10 @@ _DEEPEST = 100
 # A pickle may hold one module in many places, and in each of them all that is in it is named anew.
 _MOST_PARTS = 100_000
 _MOST_CHARACTERS = 16 * 2**20
-# As for dicts of tensors: models are not in longer lists, nor deeper.
-_LONGEST_LIST, _DEEPEST_ENTRY = 1000, 8
+# How deep in a file dicts of tensors and modules are looked for, and in how long lists: longer ones hold no models, but
+# histories and the like.
+DEEPEST_ENTRY = 8
+_LONGEST_LIST = 1000
 
 _KINDS = ("_parameters", "_buffers", "_modules")
 
@@ -31,10 +33,10 @@ def opened(content: Any) -> Any:
     queue: deque[tuple[int, Any]] = deque([(0, content)])
     while queue:
         depth, value = queue.popleft()
-        for key, child in _items(value):
+        for key, child in list(children(value).items()):
             if _is_module(child) and not isinstance(value, tuple):
                 value[key] = _state_dict(child, budget)
-            elif isinstance(child, dict | list | tuple) and depth < _DEEPEST_ENTRY and id(child) not in seen:
+            elif isinstance(child, dict | list | tuple) and depth < DEEPEST_ENTRY and id(child) not in seen:
                 seen.add(id(child))
                 queue.append((depth + 1, child))
     return content
@@ -94,9 +96,9 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, Unmade) and all(isinstance(value.state.get(kind), dict) for kind in _KINDS)
 
 
-def _items(value: Any) -> list[tuple[Any, Any]]:
-    """The items of a dict, or of a short list or tuple."""
+def children(value: Any) -> dict[Any, Any]:
+    """What a dict, or a short list or tuple, holds; nothing for any other value."""
     if isinstance(value, dict):
-        return [*value.items()]
+        return value
     is_short = isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST
-    return [*enumerate(value)] if is_short else []
+    return dict(enumerate(value)) if is_short else {}

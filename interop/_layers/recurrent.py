@@ -4,6 +4,7 @@ torch numbers the tensors within the module: `weight_ih_l0`, `weight_ih_l0_rever
 stand where the parts of such a module have no name in torch; they make the end of the tensors' names.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +17,8 @@ class Mark(str):
 
 # A module's place in a model.
 Path: TypeAlias = tuple[str, ...]
+# The name of a tensor of such a module, with its layer's number, and whether it is of the way back.
+RECURRENT_TENSOR = re.compile(r"\b(?:weight|bias)_(?:ih|hh)_l(\d+)(_reverse)?$")
 # No attribute can have these names.
 CELL, FORWARD, REVERSE = Mark("<cell>"), Mark("<forward>"), Mark("<reverse>")
 _LAYER = "<layer>"

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .axes import convention
 from .runs import Array, Call, Traced
 
 # Of more axes, only the order that the types give is tried.
@@ -21,6 +20,7 @@ MOST_AXES = 5
 SAME_INPUT = 0.05
 Order = tuple[int, ...]
 FEATURES_LAST = (torch.nn.Linear, torch.nn.LayerNorm, torch.nn.RMSNorm, torch.nn.Embedding, torch.nn.RNNCellBase)
+# One layer in Flax as in torch, though torch's is made of others.
 SEQUENCES = (torch.nn.RNNBase, torch.nn.MultiheadAttention)
 
 
@@ -33,7 +33,7 @@ def orders(module: Any, twin: Any, tensor: Traced) -> Iterator[Order]:
         return
     channels = _channels(module, ndim)
     if channels is None:
-        yield tensor.to_flax or convention(ndim)
+        yield tensor.order
         if ndim <= MOST_AXES:
             yield from itertools.permutations(range(ndim))
         return

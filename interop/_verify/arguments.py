@@ -17,7 +17,6 @@ from flax import nnx
 
 from .._from_torch.forms import FEATURES_LAST, MAPS, Site
 from .._from_torch.twins import TWINS
-from .axes import convention
 from .padding import per_axis, rows
 from .runs import Layer, Run
 from .verification import ArgumentDifference
@@ -63,20 +62,18 @@ def compare_functions(theirs: Run, ours: Run) -> Iterator[ArgumentDifference]:
 def _differences(name: str, twin: Any, item: Any, shape: Shape) -> Iterator[ArgumentDifference]:
     expected, actual = _arguments(twin), _arguments(item)
     for argument in [each for each in expected if each in actual]:
-        asked, has = (_meaning(side, argument, shape) for side in (twin, item))
+        values = expected[argument], actual[argument]
+        asked, has = (_meaning(*side, argument, shape) for side in zip((twin, item), values, strict=True))
         if isinstance(asked, float) and isinstance(has, int | float):
             same = math.isclose(asked, has, rel_tol=1e-6)
         else:
             same = asked == has
         if not same:
-            warning = argument in IN_TRAINING
-            values = expected[argument], actual[argument]
-            yield ArgumentDifference(name, argument, *values, "warning" if warning else "error")
+            yield ArgumentDifference(name, argument, *values, "warning" if argument in IN_TRAINING else "error")
 
 
-def _meaning(item: Any, name: str, shape: Shape) -> Any:
+def _meaning(item: Any, value: Any, name: str, shape: Shape) -> Any:
     """An argument's value in a form that is the same for all that mean the same, for inputs of this shape."""
-    value = _arguments(item)[name]
     if name in ("strides", "kernel_dilation", "padding"):
         kernel = (item.kernel_size,) if isinstance(item.kernel_size, int) else tuple(item.kernel_size)
         strides = per_axis(item.strides, len(kernel))
@@ -126,7 +123,7 @@ def _twin(layer: Layer) -> Any:
     if name not in TWINS or type(module) is not getattr(torch.nn, name, None):
         return None
     ndim = given.value.ndim if given is not None else 0
-    moved = given is not None and (given.to_flax or convention(ndim)) != (*range(ndim),)
+    moved = given is not None and given.order != (*range(ndim),)
     forms = frozenset({MAPS[ndim - 2]}) if moved and ndim - 2 in MAPS else FEATURES_LAST
     key = name, repr(module), forms
     if key not in _TWINS:

@@ -40,11 +40,6 @@ class Symbol:
             here = here.same_as
         return here
 
-    def mark(self, role: Role) -> None:
-        """Says what it is."""
-        root = self.find()
-        root.role = max(root.role, role)
-
 
 # The factors of an axis, outermost first; several after axes were joined into one.
 Axis: TypeAlias = tuple[Symbol, ...]
@@ -59,6 +54,13 @@ def fresh(shape: Sequence[int]) -> Axes:
 def role(axis: Axis) -> Role:
     """What an axis is: the first that one of its factors is."""
     return max((symbol.find().role for symbol in axis), default=Role.UNKNOWN)
+
+
+def mark(axis: Axis, role: Role) -> None:
+    """Says what an axis is."""
+    for symbol in axis:
+        root = symbol.find()
+        root.role = max(root.role, role)
 
 
 def unite(a: Axis, b: Axis) -> None:

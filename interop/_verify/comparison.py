@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from flax import linen as nn
 from flax import nnx
 
+from .._layers.recurrent import RECURRENT_TENSOR
 from .alignment import FEATURES_LAST, SAME_INPUT, align, difference, result_order
 from .arguments import flax_words, torch_words
 from .axes import convention
@@ -20,8 +20,6 @@ from .runs import Array, Call, Run, Traced
 from .verification import LayerDifference, NotCompared
 
 OUTPUT, INPUT = "(output)", "(input)"
-# torch numbers the layers of its recurrent ones in the names of their tensors, and marks those of the way back.
-_OF_LAYER = re.compile(r"_l(\d+)(_reverse)?$")
 _RECURRENT = (nn.RNN, nnx.RNN)
 
 
@@ -43,7 +41,7 @@ def compare_pair(pair: Pair, rule: str | None, tolerance: float) -> LayerDiffere
 
     `rule` is the caller's word on the axes of what the layer gives.
     """
-    counts = pair.torch.leaf and pair.flax.leaf
+    counts = pair.is_layer
     reason = _inner_layer(pair)
     if reason:
         return NotCompared(pair.name, reason)
@@ -89,9 +87,7 @@ def compare_outputs(
 
 def as_flax(tensor: Traced, rule: str | None, name: str) -> Array:
     """A tensor in Flax's order: by the caller's rule, by what the run shows of its axes, or by the convention."""
-    if rule is None:
-        return tensor.value.transpose(tensor.to_flax or convention(tensor.value.ndim))
-    return _rearranged(tensor.value, rule, name)
+    return tensor.in_flax if rule is None else _rearranged(tensor.value, rule, name)
 
 
 def _rearranged(array: Array, rule: str, name: str) -> Array:
@@ -153,27 +149,34 @@ def _same_input(pair: Pair, call: Call, other: Call) -> bool:
 
 def _inner_layer(pair: Pair) -> str:
     """Why there is nothing to compare the layer with: of several recurrent layers torch shows the last one's output."""
-    if not isinstance(pair.torch.module, torch.nn.RNNBase) or not pair.fillings:
+    number = max((number for number, _ in _recurrent_parts(pair)), default=None)
+    if number is None or number + 1 == pair.torch.module.num_layers:
         return ""
-    number = max((int(found[1]) for name in pair.tensors if (found := _OF_LAYER.search(name))), default=0)
-    count = pair.torch.module.num_layers
-    return f"layer {number + 1} of {count}: PyTorch shows the output of the last" if number + 1 < count else ""
+    return f"layer {number + 1} of {pair.torch.module.num_layers}: PyTorch shows the output of the last"
+
+
+def _recurrent_parts(pair: Pair) -> list[tuple[int, bool]]:
+    """Of torch's recurrent layer the layers, and whether on the way back, whose tensors fill the Flax one."""
+    if not isinstance(pair.torch.module, torch.nn.RNNBase):
+        return []
+    found = (RECURRENT_TENSOR.search(name) for name in pair.tensors)
+    return [(int(match[1]), match[2] is not None) for match in found if match]
 
 
 def _of_one_way(pair: Pair, call: Call, other: Call) -> tuple[Call, Call]:
     """The calls of a recurrent layer, with the half of torch's features and the direction in time that Flax has."""
     module, twin = pair.torch.module, pair.flax.module
-    found = [match for name in pair.tensors if (match := _OF_LAYER.search(name))]
-    if not isinstance(module, torch.nn.RNNBase) or not found or not call.result:
+    found = _recurrent_parts(pair)
+    if not found or not call.result:
         return call, other
     # What torch's layers hand to each other is not seen.
-    given = None if any(int(match[1]) > 0 for match in found) else call.given
+    given = None if any(number > 0 for number, _ in found) else call.given
     value = call.result.value
     if not isinstance(twin, _RECURRENT):
         return Call(given, call.result), other
     if module.bidirectional:
         half = value.shape[-1] // 2
-        value = value[..., half:] if any(match[2] for match in found) else value[..., :half]
+        value = value[..., half:] if any(back for _, back in found) else value[..., :half]
     call = Call(given, dataclasses.replace(call.result, value=value))
     turned = _turned(twin, other, given=True, result=False)
     if given is not None and not _same_input(pair, call, other) and _same_input(pair, call, turned):

@@ -7,7 +7,6 @@ import numpy as np
 
 from .._text import printable
 from .alignment import difference
-from .axes import convention
 from .comparison import OUTPUT
 from .pairing import Pair
 from .runs import Array, Layer, Run, Traced
@@ -60,12 +59,12 @@ def _of_input(pair: Pair, first: LayerDifference, theirs: Run, found: Verificati
             "its input has PyTorch's numbers in another order, that of a channels-last map flattened: load it with "
             f"flatten={{{pair.name!r}: {shape}}}"
         )
-    if shifted := _channel_order(given, other, pair, found.tolerance):
+    if shifted := _channel_order(given, other, found.tolerance):
         return f"{words}: it has PyTorch's channels in another order, from {shifted} on first; look at a concatenation"
     for layer in theirs.layers.values():
         given_to, gives = layer.calls[-1].given, layer.calls[-1].result
         before = layer.leaf and layer.rank < pair.torch.rank and _is(given_to, other.value, found.tolerance)
-        if before and _is(gives, _in_flax(given), found.tolerance):
+        if before and _is(gives, given.in_flax, found.tolerance):
             return f"{words}: it is what {_named(layer)} takes in PyTorch, which Flax leaves out"
     for layer in theirs.layers.values():
         for call in layer.calls if layer.leaf and layer is not pair.torch else ():
@@ -95,11 +94,7 @@ def _of_output(first: LayerDifference, found: Verification, theirs: Run, ours: R
 
 def _is(traced: Traced | None, value: Array, tolerance: float) -> bool:
     """Whether a tensor of torch's, in Flax's order, has these values."""
-    return traced is not None and difference(_in_flax(traced), value)[1] <= tolerance
-
-
-def _in_flax(traced: Traced) -> Array:
-    return traced.value.transpose(traced.to_flax or convention(traced.value.ndim))
+    return traced is not None and difference(traced.in_flax, value)[1] <= tolerance
 
 
 def _named(layer: Layer) -> str:
@@ -120,9 +115,9 @@ def _flattened(theirs: Array, ours: Array, run: Run, tolerance: float) -> tuple[
     return None
 
 
-def _channel_order(given: Traced, other: Traced, pair: Pair, tolerance: float) -> int | None:
+def _channel_order(given: Traced, other: Traced, tolerance: float) -> int | None:
     """The channel of torch's with which Flax's input begins, if the channels are torch's turned round."""
-    theirs, ours = _in_flax(given), other.value
+    theirs, ours = given.in_flax, other.value
     if theirs.shape != ours.shape:
         return None
     starts = (n for n in range(1, theirs.shape[-1]) if difference(theirs[..., n], ours[..., 0])[1] <= tolerance)

@@ -57,8 +57,8 @@ def run_linen(
         spellings = filter(is_torch_module, itertools.chain(*called.places(inner.path)))
         names = tuple(dict.fromkeys(map(dotted, spellings)))
         leaf = _is_layer(inner) or inner.path not in parents
-        call_made = _call(_main_input(inner, (args, named)), _main_output(inner, result))
-        run.note(inner.path, call_made, names=names, paths=_linen_paths(inner), module=inner, leaf=leaf)
+        made = Call(_traced(_main_input(inner, (args, named))), _traced(_main_output(inner, result)))
+        run.note(inner.path, made, names=names, paths=_linen_paths(inner), module=inner, leaf=leaf)
         return result
 
     with nn.intercept_methods(note), jax.default_matmul_precision(precision):
@@ -75,9 +75,9 @@ def _run(run: Run, model: Callable[[], Any], entered: Entered, kind: str) -> Non
         run.failed = described(error, f"{name!r} ({inner})" if name else inner)
 
 
-def _call(given: Any, result: Any) -> Call:
-    arrays = (copied(first(value)) for value in (given, result))
-    return Call(*(None if array is None else Traced(array) for array in arrays))
+def _traced(value: Any) -> Traced | None:
+    array = copied(first(value))
+    return None if array is None else Traced(array)
 
 
 @contextlib.contextmanager
@@ -92,13 +92,13 @@ def _observed(classes: set[type], places: Places, run: Run, entered: Entered) ->
                 return original(self, *args, **kwargs)
             inside.append(id(self))
             entered.append((".".join(places[id(self)][0]), type(self).__name__))
-            given = copied(first(_main_input(self, (args, kwargs))))
+            given = _traced(_main_input(self, (args, kwargs)))
             try:
                 result = original(self, *args, **kwargs)
             finally:
                 inside.remove(id(self))
             entered.pop()
-            call = Call(None if given is None else Traced(given), _call(None, _main_output(self, result)).result)
+            call = Call(given, _traced(_main_output(self, result)))
             path, spelled = places[id(self)]
             run.note(id(self), call, names=spelled, paths=(path,), module=self, leaf=_is_leaf(self))
             return result

@@ -48,8 +48,8 @@ def judge(
     layers = [one for one in compared if isinstance(one, LayerDifference)]
     outputs, missing = compare_outputs(theirs, ours, axes, tolerance)
     outputs = [one for one in outputs if not _matches(one.name, skip)]
-    leaves = [pair for pair in shown if pair.torch.leaf and pair.flax.leaf]
-    arguments = [one for pair in leaves for one in compare_arguments(pair.name, pair.torch, pair.flax)]
+    layer_pairs = [pair for pair in shown if pair.is_layer]
+    arguments = [one for pair in layer_pairs for one in compare_arguments(pair.name, pair.torch, pair.flax)]
     arguments += [one for one in compare_functions(theirs, ours) if not _matches(one.layer, skip)]
     not_compared = [one for one in compared if isinstance(one, NotCompared)]
     not_compared += [NotCompared(name, "skip") for name in left_out]

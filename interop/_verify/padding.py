@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 from flax import linen as nn
 from flax import nnx
 
@@ -25,10 +26,8 @@ def rows(layer: Any, padding: Any, input_size: tuple[int, ...]) -> Any:
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     if isinstance(layer, _OURS + _FLAX):
         return _cut(layer, padding, extents, steps)
-    if padding == "SAME":
-        return tuple(_same(*axis) for axis in zip(input_size, extents, steps, strict=True))
-    if padding == "VALID":
-        return ((0, 0),) * n
+    if padding in ("SAME", "VALID"):
+        return tuple(jax.lax.padtype_to_pads(input_size, extents, steps, padding))
     if padding == "CAUSAL":
         return ((extents[0] - 1, 0),)
     return padding if isinstance(padding, str) else _pairs(padding, n)
@@ -45,11 +44,6 @@ def _cut(layer: Any, padding: Any, extents: list[int], steps: tuple[int, ...]) -
     low = [pair[0] for pair in _pairs(padding, len(extents))]
     # Flax's own adds these rows to the stuffed input.
     return tuple(low) if isinstance(layer, _OURS) else tuple(e - 1 - p for e, p in zip(extents, low, strict=True))
-
-
-def _same(size: int, extent: int, step: int) -> tuple[int, int]:
-    total = max((-(-size // step) - 1) * step + extent - size, 0)
-    return total // 2, total - total // 2
 
 
 def _pairs(padding: Any, n: int) -> tuple[tuple[int, int], ...]:

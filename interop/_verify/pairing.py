@@ -20,6 +20,11 @@ class Pair:
     fillings: tuple[tuple[Filling, Any], ...] = ()
 
     @property
+    def is_layer(self) -> bool:
+        """Whether it is one layer on both sides, and not made of others."""
+        return self.torch.leaf and self.flax.leaf
+
+    @property
     def tensors(self) -> list[str]:
         """The names of the tensors that fill its arrays."""
         sources = (source for filling, _ in self.fillings for source in filling.sources.values())

@@ -129,7 +129,7 @@ def _run_nnx(
     # The copy has lost the order of definition.
     layers, variables = find_layers(flax_model, options.hints)
     arrays = {place: variable.get_value() for place, variable in variables.items()}
-    plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(flax_model))
+    plan = make_plan(layers, state_dict, options, ordered=lambda: keeps_definition_order(flax_model), advised=False)
     return ours, pair_layers(theirs, ours, plan.fillings, arrays, options.rename, collections=False)
 
 
@@ -139,5 +139,5 @@ def _run_linen(
     module, variables = flax_model.unbind()
     ours, called = run_linen(module, variables, given, kwargs, precision)
     arrays = traverse_util.flatten_dict(nn.meta.unbox(dict(variables)))
-    plan = make_plan(arrange(arrays, called, options.hints), state_dict, options)
+    plan = make_plan(arrange(arrays, called, options.hints), state_dict, options, advised=False)
     return ours, pair_layers(theirs, ours, plan.fillings, arrays, options.rename, collections=True)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._tensors import to_numpy
-from .axes import Axes, to_flax
+from .._text import shortened
+from .axes import Axes, convention, to_flax
 
 Array: TypeAlias = NDArray[Any]
 
@@ -25,6 +26,16 @@ class Traced:
     def to_flax(self) -> tuple[int, ...] | None:
         """The order of its axes in Flax; None where the run does not show it."""
         return None if self.axes is None else to_flax(self.axes)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The same, or the conventional one where the run does not show it."""
+        return self.to_flax or convention(self.value.ndim)
+
+    @property
+    def in_flax(self) -> Array:
+        """The array in that order."""
+        return self.value.transpose(self.order)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +121,5 @@ def copied(value: Any) -> Array | None:
 
 def described(error: BaseException, place: str) -> str:
     """An error of a model in one line, with the module in which it was raised."""
-    words = " ".join(str(error).split())
-    words = words if len(words) <= 300 else f"{words[:297]}..."
+    words = shortened(" ".join(str(error).split()), 300)
     return f"{type(error).__name__} in {place}: {words}" if words else f"{type(error).__name__} in {place}"

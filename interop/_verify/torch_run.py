@@ -8,12 +8,11 @@ import numpy as np
 import torch
 
 from .._tensors import to_numpy, torch_tensor
-from .axes import Axes, Role, Symbol
+from .alignment import SEQUENCES
+from .axes import Axes, Role, Symbol, mark
 from .runs import Call, Run, Traced, copied, described, first, leaves
 from .tracing import Tracing
 
-# Layers in Flax as in torch, though torch's are made of others.
-WHOLE = (torch.nn.MultiheadAttention, torch.nn.RNNBase)
 # What a module's attribute may hide: `self.modules = []` is allowed.
 WALKS = ("modules", "named_modules", "children", "named_children", "train", "eval")
 
@@ -38,7 +37,7 @@ def run_torch(module: torch.nn.Module, inputs: Sequence[Any], full_precision: bo
         _, before = entered.pop()
         if isinstance(submodule, torch.nn.RNNBase):
             _mark_recurrent(submodule, first((args, kwargs)), result, trace)
-        leaf = isinstance(submodule, WHOLE) or not submodule._modules
+        leaf = isinstance(submodule, SEQUENCES) or not submodule._modules
         call = Call(before, _traced(first(result), trace))
         run.note(id(submodule), call, names=names[id(submodule)], paths=(), module=submodule, leaf=leaf)
 
@@ -127,16 +126,19 @@ def _traced(value: Any, trace: Tracing) -> Traced | None:
 
 def _mark_batch(module: torch.nn.Module, tensor: Any, trace: Tracing) -> None:
     """Of a sequence, torch's second axis is the batch, unless the layer says otherwise."""
-    if isinstance(module, WHOLE) and isinstance(tensor, torch.Tensor) and tensor.ndim == 3 and not module.batch_first:
-        for symbol in trace.of(tensor)[1]:
-            symbol.mark(Role.BATCH)
+    if (
+        isinstance(module, SEQUENCES)
+        and isinstance(tensor, torch.Tensor)
+        and tensor.ndim == 3
+        and not module.batch_first
+    ):
+        mark(trace.of(tensor)[1], Role.BATCH)
 
 
 def _mark_recurrent(module: torch.nn.RNNBase, given: Any, result: Any, trace: Tracing) -> None:
     """What a recurrent layer gives has the axes of its input, and new features."""
     axes = trace.of(given)
-    for symbol in axes[-1]:
-        symbol.mark(Role.FEATURES)
+    mark(axes[-1], Role.FEATURES)
     trace.know(result[0], (*axes[:-1], (Symbol(result[0].shape[-1], Role.FEATURES),)))
     batch: Axes = axes[:-1] if given.ndim == 2 else (axes[0 if module.batch_first else 1],)
     for _, state in leaves(result[1]):

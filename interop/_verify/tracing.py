@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .axes import Axes, Axis, Role, Symbol, fresh, regroup, role, unite
+from .axes import Axes, Axis, Role, Symbol, fresh, mark, regroup, role, unite
 
 
 class Tracing(TorchDispatchMode):
@@ -141,8 +141,7 @@ def _product(a: int, b: int) -> Rule:
         left, right = trace.of(args[a]), trace.of(args[b])
         columns = right[-1]
         if len(left) == 2:
-            for symbol in left[-1]:
-                symbol.mark(Role.FEATURES)
+            mark(left[-1], Role.FEATURES)
             # A matrix along a row of pixels gives a row of pixels.
             spatial = role(left[-1]) is Role.SPATIAL
             columns = (Symbol(results[0].shape[-1], Role.SPATIAL if spatial else Role.FEATURES),)
@@ -158,19 +157,16 @@ def _maps(channels: int) -> Rule:
         axes = trace.of(args[0])
         if len(axes) > 2:
             for n, axis in enumerate(axes):
-                for symbol in axis:
-                    symbol.mark(Role.CHANNELS if n == channels else Role.SPATIAL if n > channels else Role.UNKNOWN)
+                mark(axis, Role.CHANNELS if n == channels else Role.SPATIAL if n > channels else Role.UNKNOWN)
         else:
-            for symbol in axes[-1]:
-                symbol.mark(Role.FEATURES)
+            mark(axes[-1], Role.FEATURES)
         yield from _resized(trace, args, kwargs, results)
 
     return rule
 
 
 def _features_last(trace: Tracing, args: Any, kwargs: Any, results: Any) -> Iterator[Axes | None]:
-    for symbol in trace.of(args[0])[-1]:
-        symbol.mark(Role.FEATURES)
+    mark(trace.of(args[0])[-1], Role.FEATURES)
     yield from _resized(trace, args, kwargs, results)
 
 

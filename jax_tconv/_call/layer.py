@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jax_tconv._call import arguments
@@ -76,9 +77,13 @@ def check_mask(mask: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"mask must be an array of the kernel's shape {shape}, got {getattr(mask, 'shape', mask)!r}")
 
 
-def check_slopes(num_parameters: int, inputs: jax.Array) -> None:
-    """ValueError unless the last axis of `inputs` takes so many slopes: one for all channels, or one for each."""
-    if num_parameters != 1 and inputs.shape[-1:] != (num_parameters,):
+def prelu(inputs: jax.Array, slopes: jax.Array) -> jax.Array:
+    """`inputs` where they are positive, and elsewhere times a slope: one for all channels, the last axis, or one each.
+
+    ValueError for another number of slopes.
+    """
+    if slopes.shape != (1,) and inputs.shape[-1:] != slopes.shape:
         raise ValueError(
-            f"inputs must have num_parameters={num_parameters} channels on the last axis, got shape {inputs.shape}"
+            f"inputs must have num_parameters={len(slopes)} channels on the last axis, got shape {inputs.shape}"
         )
+    return jnp.where(inputs > 0, inputs, slopes.astype(inputs.dtype) * inputs)

@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from jax_tconv import interop
 from jax_tconv.interop._convert.parametrizations import fold
 from jax_tconv.interop._tables import several, text_table
+from jax_tconv.interop._text import shortened
 
 from . import options
 from .guess import Guess, guess_layers
@@ -49,7 +50,7 @@ def inspect(
     if len(groups) > _MOST_ROWS:
         say(f"{several(len(groups) - _MOST_ROWS, 'more layer')} not shown; --json has them all.")
     for name, hint in itertools.islice(hints.items(), _MOST_NOTES):
-        say(f"{_short(name)}: {_short(hint)}")
+        say(f"{shortened(name, _LONGEST_NAME)}: {shortened(hint, _LONGEST_NAME)}")
     if len(hints) > _MOST_NOTES:
         say(f"{several(len(hints) - _MOST_NOTES, 'more note')} like these not shown; --json has them all.")
     if any(len(layer.kinds) > 1 for layer in layers):
@@ -72,9 +73,11 @@ def _alike(layers: list[Guess]) -> list[list[Guess]]:
 def _cells(group: list[Guess]) -> list[str]:
     """One row of the table, for one layer or for several."""
     first, *others = group
-    name = _short(first.name) or "(the model itself)"
+    name = shortened(first.name, _LONGEST_NAME) or "(the model itself)"
     shown = itertools.islice(first.tensors.items(), _MOST_TENSORS)
-    shapes = ", ".join(f"{_short(part)} {'x'.join(map(str, shape)) or 'scalar'}" for part, shape in shown)
+    shapes = ", ".join(
+        f"{shortened(part, _LONGEST_NAME)} {'x'.join(map(str, shape)) or 'scalar'}" for part, shape in shown
+    )
     if len(first.tensors) > _MOST_TENSORS:
         shapes += f" and {len(first.tensors) - _MOST_TENSORS:,} more"
     return [
@@ -83,7 +86,3 @@ def _cells(group: list[Guess]) -> list[str]:
         f"{first.kind} with {first.parametrization}" if first.parametrization else first.kind,
         first.evidence if all(layer.evidence == first.evidence for layer in others) else "",
     ]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."

@@ -71,7 +71,9 @@ def verify(
     flax_model, _ = make_model("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)
     rules = pairs(axes, "--axes must be LAYER=TORCH -> FLAX, such as '(output)=n c l -> n l c'")
-    variables, _ = filled(flax_model, state_dict, flax_inputs(original, given, rules), arguments)
+    # Only a linen module needs them, and to know them the PyTorch module is run.
+    examples = flax_inputs(original, given, rules) if isinstance(flax_model, nn.Module) else ()
+    variables, _ = filled(flax_model, state_dict, examples, arguments)
     if without_values(flax_model):  # what the checkpoint does not have, such as tables
         flax_model = call_factory("--model", model)
         filled(flax_model, state_dict, (), arguments)
