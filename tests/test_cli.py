@@ -451,13 +451,13 @@ def examples():
     return list(dict.fromkeys(commands))
 
 
-@pytest.mark.parametrize("command", examples())
-def test_examples_run(folder, run, monkeypatch, command):
+@pytest.mark.parametrize("line", examples())
+def test_examples_run(folder, run, monkeypatch, line):
     (folder / "my_models.py").write_text(MINE)
     (folder / "my_nets.py").write_text(MINE.replace("class Decoder", "class Other").replace("TorchDecoder", "Decoder"))
     for module in ("my_models", "my_nets"):
         sys.modules.pop(module, None)
-    arguments = shlex.split(command)[1:]
+    arguments = shlex.split(line)[1:]
     tensors = torch.nn.ModuleDict({"up": torch.nn.ConvTranspose2d(64, 3, 2)}).state_dict()
     for name in ("generator.pth", "decoder.pth", "decoder.pt"):
         torch.save({"state_dict": tensors} if "--entry" in arguments else tensors, name)
