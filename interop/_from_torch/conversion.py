@@ -10,6 +10,7 @@ from flax import nnx
 
 from .._convert.nnx import load_state_dict
 from .forms import ANY, Site
+from .made import Apply
 from .recurrent import RECURRENT, zero_biases
 from .twins import ALONE, TWINS, moved_axes
 
@@ -54,7 +55,7 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
     torch = sys.modules.get("torch")  # a torch module cannot be here without torch
     if torch is None or not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    conversion = _Conversion(Site(nnx.Rngs(0) if rngs is None else rngs))
+    conversion = _Conversion(nnx.Rngs(0) if rngs is None else rngs)
     model = conversion.twin(module, "")
     faults = [*conversion.faults, *_tied(module)]
     if faults:
@@ -67,7 +68,8 @@ def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
 class _Conversion:
     """A walk over a torch module: the layers made so far, by the module's id, and the faults found."""
 
-    site: Site
+    rngs: nnx.Rngs
+    site: Site = dataclasses.field(default_factory=Site)
     layers: dict[Hashable, nnx.Module] = dataclasses.field(default_factory=dict)
     faults: list[str] = dataclasses.field(default_factory=list)
 
@@ -93,13 +95,16 @@ class _Conversion:
             raise ValueError("it does not take one tensor and give one, so it has no place here; convert it by itself")
         build, takes = TWINS[name]
         self.site.take(takes)
-        layer = build(module, self.site)
-        if not isinstance(layer, nnx.Module):
-            return layer
+        twin = build(module, self.site)
+        if isinstance(twin, Apply):
+            return twin.make()
         # A module that is used twice is one layer, unless it works along other axes there.
         rule = moved_axes(module, self.site)
-        key = (id(module), rule, str(getattr(layer, "reduction_axes", "")))
+        key = id(module), rule, repr(twin)
         if key not in self.layers:
+            layer = twin.make(self.rngs)
+            if isinstance(layer, nnx.BatchNorm):
+                _set_dtype_of_statistics(layer)
             state_dict = module.state_dict()
             if name in RECURRENT:
                 state_dict |= zero_biases(module)
@@ -107,6 +112,12 @@ class _Conversion:
                 load_state_dict(layer, state_dict, layouts={"*": rule} if rule else None)
             self.layers[key] = layer
         return self.layers[key]
+
+
+def _set_dtype_of_statistics(layer: nnx.BatchNorm) -> None:
+    """Flax makes them float32 whatever param_dtype is."""
+    for statistic in (layer.mean, layer.var):
+        statistic.set_value(statistic[...].astype(layer.param_dtype))
 
 
 def _torch_class(module: Any) -> str:

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Set
 
-from flax import nnx
-
 # In LAST, every axis is where Flax has it; of MAPS, Flax has the channels last.
 VECTOR, MAPS, LAST = "(N, C)", {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}, "(N, ..., C)"
 ANY = frozenset({VECTOR, *MAPS.values(), LAST})
@@ -14,9 +12,8 @@ CHANNELS_FIRST = ANY - {LAST}
 
 @dataclasses.dataclass
 class Site:
-    """Where in a model a module stands: the random numbers to use, and the forms that its input can have in torch."""
+    """Where in a model a module stands: the forms that its input can have in torch."""
 
-    rngs: nnx.Rngs
     forms: Set[str] = ANY
 
     def take(self, forms: Set[str]) -> None:

@@ -1,5 +1,6 @@
 """PyTorch's recurrent modules: a cell, or an LSTM or a GRU with all its layers and directions."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flax import nnx
@@ -7,37 +8,36 @@ from flax import nnx
 from jax_tconv.nnx import GRUCell
 
 from .forms import Site
+from .made import RNGS, Make
 from .weights import ZEROS, weights
 
 RECURRENT = {"LSTMCell", "GRUCell", "LSTM", "GRU"}
 
 
-def lstm_cell(m: Any, site: Site) -> nnx.OptimizedLSTMCell:
+def lstm_cell(m: Any, site: Site) -> Make:
     """The twin of an LSTMCell."""
-    return nnx.OptimizedLSTMCell(m.input_size, m.hidden_size, **_arguments(m, site))
+    return _cell(nnx.OptimizedLSTMCell, m, m.input_size)
 
 
-def gru_cell(m: Any, site: Site) -> nnx.GRUCell:
+def gru_cell(m: Any, site: Site) -> Make:
     """The twin of a GRUCell: Flax's own where that has all the biases."""
-    return _gru_class(m)(m.input_size, m.hidden_size, **_arguments(m, site))
+    return _cell(_gru_class(m), m, m.input_size)
 
 
-def rnn(m: Any, site: Site) -> nnx.Module:
+def rnn(m: Any, site: Site) -> Make:
     """The twin of an LSTM or a GRU: it takes what torch's takes, and gives the outputs alone."""
     if m.proj_size:
         raise ValueError(f"proj_size={m.proj_size}: Flax's LSTM does not project its outputs; set it to 0")
     cell = nnx.OptimizedLSTMCell if m.mode == "LSTM" else _gru_class(m)
-    arguments, time_major = _arguments(m, site), not m.batch_first
-    layers: list[nnx.Module] = []
+    order = {"time_major": not m.batch_first}
+    layers: list[Make] = []
     for n in range(m.num_layers):
         inputs = m.hidden_size * (1 + m.bidirectional) if n else m.input_size
-        runs = [
-            nnx.RNN(cell(inputs, m.hidden_size, **arguments), time_major=time_major) for _ in range(1 + m.bidirectional)
-        ]
+        run = Make(nnx.RNN, (_cell(cell, m, inputs),), order)
         if n and m.dropout:
-            layers.append(nnx.Dropout(m.dropout, deterministic=not m.training, rngs=site.rngs))
-        layers.append(nnx.Bidirectional(*runs, time_major=time_major) if m.bidirectional else runs[0])
-    return layers[0] if len(layers) == 1 else nnx.Sequential(*layers)
+            layers.append(Make(nnx.Dropout, (m.dropout,), {"rngs": RNGS}, {"deterministic": not m.training}))
+        layers.append(Make(nnx.Bidirectional, (run, run), order) if m.bidirectional else run)
+    return layers[0] if len(layers) == 1 else Make(nnx.Sequential, tuple(layers))
 
 
 def zero_biases(m: Any) -> dict[str, Any]:
@@ -52,8 +52,9 @@ def zero_biases(m: Any) -> dict[str, Any]:
     }
 
 
-def _arguments(m: Any, site: Site) -> dict[str, Any]:
-    return {"kernel_init": ZEROS, "recurrent_kernel_init": ZEROS, **weights(m, site)}
+def _cell(cls: Callable[..., Any], m: Any, inputs: int) -> Make:
+    initial = {"kernel_init": ZEROS, "recurrent_kernel_init": ZEROS}
+    return Make(cls, (inputs, m.hidden_size), weights(m), initial)
 
 
 def _gru_class(m: Any) -> type[nnx.GRUCell]:

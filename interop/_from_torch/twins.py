@@ -1,10 +1,11 @@
-"""The table of PyTorch's modules: for each, the function that builds its nnx twin, and the inputs on which it is one.
+"""The table of PyTorch's modules: for each, the function that describes its nnx twin, and on which inputs it is one.
 
-A function takes the torch module and its `Site` and passes the arguments on; the weights are loaded later. To add a
-module, write its function and name both at the end. A ValueError says what Flax cannot express, why, and what to do.
+A function takes the torch module and its `Site` and gives the call that makes the twin, without its weights, which are
+loaded later. To add a module, write its function and name both at the end. A ValueError says what Flax cannot express,
+why, and what to do.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,27 +15,30 @@ from jax_tconv.nnx import ConvTranspose, LayerNorm, PReLU
 
 from .forms import ANY, CHANNELS_FIRST, FEATURES_LAST, LAST, MAPS, VECTOR, Site
 from .functions import FUNCTIONS, Build
+from .made import RNGS, Make
 from .recurrent import RECURRENT, gru_cell, lstm_cell, rnn
 from .weights import ZEROS, dtype, weights
 
 
-def _window(m: Any, site: Site) -> dict[str, Any]:
-    return {
-        "in_features": m.in_channels,
-        "out_features": m.out_channels,
-        "kernel_size": m.kernel_size,
+def _conv(m: Any, site: Site) -> Make:
+    return _window(nnx.Conv, m, padding=_conv_padding(m))
+
+
+def _conv_transpose(m: Any, site: Site) -> Make:
+    return _window(ConvTranspose, m, padding=m.padding, output_padding=m.output_padding)
+
+
+def _window(cls: Callable[..., Any], m: Any, **padding: Any) -> Make:
+    arguments = {
         "strides": m.stride,
+        **padding,
         "kernel_dilation": m.dilation,
         "feature_group_count": m.groups,
         "use_bias": m.bias is not None,
-        "kernel_init": ZEROS,
-        "bias_init": ZEROS,
-        **weights(m, site),
+        **weights(m),
     }
-
-
-def _conv(m: Any, site: Site) -> nnx.Conv:
-    return nnx.Conv(padding=_conv_padding(m), **_window(m, site))
+    sizes = m.in_channels, m.out_channels, m.kernel_size
+    return Make(cls, sizes, arguments, {"kernel_init": ZEROS, "bias_init": ZEROS})
 
 
 def _conv_padding(m: Any) -> Any:
@@ -56,61 +60,53 @@ def _conv_padding(m: Any) -> Any:
     )
 
 
-def _conv_transpose(m: Any, site: Site) -> ConvTranspose:
-    return ConvTranspose(padding=m.padding, output_padding=m.output_padding, **_window(m, site))
+def _linear(m: Any, site: Site) -> Make:
+    arguments = {"use_bias": m.bias is not None, **weights(m)}
+    return Make(nnx.Linear, (m.in_features, m.out_features), arguments, {"kernel_init": ZEROS})
 
 
-def _linear(m: Any, site: Site) -> nnx.Linear:
-    use_bias = m.bias is not None
-    return nnx.Linear(m.in_features, m.out_features, use_bias=use_bias, kernel_init=ZEROS, **weights(m, site))
-
-
-def _embedding(m: Any, site: Site) -> nnx.Embed:
+def _embedding(m: Any, site: Site) -> Make:
     if m.max_norm is not None:
         raise ValueError(f"max_norm={m.max_norm}: Flax's Embed leaves its vectors as they are; set it to None")
     if m.scale_grad_by_freq:
         raise ValueError("scale_grad_by_freq=True: Flax's Embed does not scale gradients; set it to False")
     site.forms = FEATURES_LAST
-    return nnx.Embed(m.num_embeddings, m.embedding_dim, embedding_init=ZEROS, **weights(m, site))
+    return Make(nnx.Embed, (m.num_embeddings, m.embedding_dim), weights(m), {"embedding_init": ZEROS})
 
 
-def _scale(m: Any, site: Site) -> dict[str, Any]:
+def _scale(m: Any) -> dict[str, Any]:
     # torch takes the variance in two passes.
-    return {"use_scale": m.weight is not None, "use_fast_variance": False, **weights(m, site)}
+    return {"use_scale": m.weight is not None, "use_fast_variance": False, **weights(m)}
 
 
-def _norm(m: Any, site: Site) -> dict[str, Any]:
-    return {"epsilon": m.eps, "use_bias": m.bias is not None, **_scale(m, site)}
+def _norm(m: Any) -> dict[str, Any]:
+    return {"epsilon": m.eps, "use_bias": m.bias is not None, **_scale(m)}
 
 
-def _batch_norm(m: Any, site: Site) -> nnx.BatchNorm:
+def _batch_norm(m: Any, site: Site) -> Make:
     if not m.track_running_stats:
         raise ValueError("track_running_stats=False: Flax's BatchNorm always keeps running statistics; set it to True")
     if m.momentum is None:
         raise ValueError("momentum=None: Flax's BatchNorm has no cumulative average; set it to a number")
-    return _with_statistics(m, site, momentum=1 - m.momentum)
+    return _with_statistics(m, momentum=round(1 - m.momentum, 15))  # 0.1 rather than 0.09999999999999998
 
 
-def _with_statistics(m: Any, site: Site, **arguments: Any) -> nnx.BatchNorm:
-    layer = nnx.BatchNorm(m.num_features, use_running_average=not m.training, **arguments, **_norm(m, site))
-    # Flax makes these float32 whatever param_dtype is.
-    for statistic in (layer.mean, layer.var):
-        statistic.set_value(statistic[...].astype(dtype(m)))
-    return layer
+def _with_statistics(m: Any, **arguments: Any) -> Make:
+    return Make(nnx.BatchNorm, (m.num_features,), arguments | _norm(m), {"use_running_average": not m.training})
 
 
-def _layer_norm(m: Any, site: Site) -> nnx.LayerNorm:
+def _layer_norm(m: Any, site: Site) -> Make:
     shape = tuple(m.normalized_shape)
     if len(shape) == 1:
         site.take(FEATURES_LAST)
-        return nnx.LayerNorm(shape[0], **_norm(m, site))
+        return Make(nnx.LayerNorm, shape, _norm(m))
     if moved_axes(m, site):
-        return LayerNorm((*shape[1:], shape[0]), **_norm(m, site))
+        return Make(LayerNorm, ((*shape[1:], shape[0]),), _norm(m))
     if site.forms == {MAPS.get(len(shape))}:
-        return LayerNorm(shape, axes=tuple(range(-1 - len(shape), -1)), **_norm(m, site))
+        return Make(LayerNorm, (shape,), {"axes": tuple(range(-1 - len(shape), -1)), **_norm(m)})
     # Unless the layers before say that the input is a map, the axes are where they are in torch.
     site.take({LAST})
-    return LayerNorm(shape, **_norm(m, site))
+    return Make(LayerNorm, (shape,), _norm(m))
 
 
 def moved_axes(m: Any, site: Site) -> str:
@@ -122,13 +118,13 @@ def moved_axes(m: Any, site: Site) -> str:
     return f"c {spatial} -> {spatial} c"
 
 
-def _rms_norm(m: Any, site: Site) -> nnx.RMSNorm:
+def _rms_norm(m: Any, site: Site) -> Make:
     epsilon = m.eps
     if epsilon is None:
         if m.weight is None:
             raise ValueError("eps=None without a weight: torch's epsilon follows the input's dtype; set it to a number")
         epsilon = float(jnp.finfo(jnp.promote_types(dtype(m), jnp.float32)).eps)
-    return nnx.RMSNorm(_normalized_axis(m), epsilon=epsilon, **_scale(m, site))
+    return Make(nnx.RMSNorm, (_normalized_axis(m),), {"epsilon": epsilon, **_scale(m)})
 
 
 def _normalized_axis(m: Any) -> int:
@@ -137,52 +133,53 @@ def _normalized_axis(m: Any) -> int:
     return m.normalized_shape[0]
 
 
-def _group_norm(m: Any, site: Site) -> nnx.GroupNorm:
-    return nnx.GroupNorm(m.num_channels, m.num_groups, **_norm(m, site))
+def _group_norm(m: Any, site: Site) -> Make:
+    return Make(nnx.GroupNorm, (m.num_channels,), {"num_groups": m.num_groups, **_norm(m)})
 
 
-def _instance_norm(m: Any, site: Site) -> nnx.InstanceNorm | nnx.BatchNorm:
+def _instance_norm(m: Any, site: Site) -> Make:
     if m.track_running_stats and m.training:
         raise ValueError(
             "track_running_stats=True in training: Flax's InstanceNorm keeps no running statistics; convert "
             "module.eval(), which becomes a BatchNorm that uses them, or set it to False"
         )
     if m.track_running_stats:
-        return _with_statistics(m, site)
-    return nnx.InstanceNorm(m.num_features, **_norm(m, site))
+        return _with_statistics(m)
+    return Make(nnx.InstanceNorm, (m.num_features,), _norm(m))
 
 
-def _prelu(m: Any, site: Site) -> PReLU:
+def _prelu(m: Any, site: Site) -> Make:
     if m.num_parameters != 1:
         site.take(CHANNELS_FIRST)
-    return PReLU(m.num_parameters, param_dtype=dtype(m))
+    arguments = {name: value for name, value in weights(m).items() if name != "rngs"}
+    return Make(PReLU, () if m.num_parameters == 1 else (m.num_parameters,), arguments)
 
 
-def _attention(m: Any, site: Site) -> nnx.MultiHeadAttention:
+def _attention(m: Any, site: Site) -> Make:
     if not m.batch_first:
         raise ValueError("batch_first=False: Flax has the batch first; set it to True, and swap the axes of the inputs")
     if m.bias_k is not None or m.add_zero_attn:
         raise ValueError("add_bias_kv or add_zero_attn: Flax's attention adds nothing to the keys; train without")
     if m.kdim != m.vdim:
         raise ValueError(f"kdim={m.kdim}, vdim={m.vdim}: in Flax they are one number; project the values before it")
-    return nnx.MultiHeadAttention(
-        m.num_heads,
-        m.embed_dim,
-        in_kv_features=m.kdim,
-        use_bias=m.in_proj_bias is not None,
-        dropout_rate=m.dropout,
-        broadcast_dropout=False,
-        deterministic=not m.training,
-        decode=False,
-        kernel_init=ZEROS,
-        **weights(m, site),
-    )
+    arguments = {
+        "in_kv_features": None if m.kdim == m.embed_dim else m.kdim,
+        "use_bias": m.in_proj_bias is not None,
+        "dropout_rate": m.dropout,
+        **({"broadcast_dropout": False, "deterministic": False} if m.dropout else {}),
+        "decode": False,
+        **weights(m),
+    }
+    initial = {"deterministic": not m.training, "broadcast_dropout": False, "kernel_init": ZEROS}
+    return Make(nnx.MultiHeadAttention, (m.num_heads, m.embed_dim), arguments, initial)
 
 
 def _dropout(shared_axes: int = 0) -> Build:
     """Dropout of single numbers, or of whole maps with that many spatial axes."""
     axes = tuple(range(1, 1 + shared_axes))
-    return lambda m, site: nnx.Dropout(m.p, broadcast_dims=axes, deterministic=not m.training, rngs=site.rngs)
+    return lambda m, site: Make(
+        nnx.Dropout, (m.p,), {"broadcast_dims": axes, "rngs": RNGS}, {"deterministic": not m.training}
+    )
 
 
 TWINS: dict[str, tuple[Build, Set[str]]] = {

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .forms import Site
+from .made import RNGS
 
 ZEROS = nnx.initializers.zeros_init()
 
@@ -25,6 +25,7 @@ def dtype(m: Any) -> Any:
     return found
 
 
-def weights(m: Any, site: Site) -> dict[str, Any]:
+def weights(m: Any) -> dict[str, Any]:
     """The arguments of any layer with weights, which are loaded later."""
-    return {"param_dtype": dtype(m), "rngs": site.rngs}
+    found = dtype(m)
+    return {"rngs": RNGS} if found == jnp.float32 else {"param_dtype": found, "rngs": RNGS}

@@ -129,6 +129,6 @@ def _twin(layer: Layer) -> Any:
     if key not in _TWINS:
         made = []
         with contextlib.suppress(ValueError):
-            jax.eval_shape(lambda: made.append(TWINS[name][0](module, Site(nnx.Rngs(0), forms))))
+            jax.eval_shape(lambda: made.append(TWINS[name][0](module, Site(forms)).make(nnx.Rngs(0))))
         _TWINS[key] = made[0] if made else None
     return _TWINS[key]
