@@ -1,0 +1,255 @@
+"""One class for the instances of each of torch's classes: what differs between them becomes its arguments."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .code import Expression, copied, name, names
+from .construction import Construction
+from .emitting import Body, Line
+from .instances import Instance, Network
+
+
+@dataclasses.dataclass(eq=False)
+class Class:
+    """A class to write.
+
+    Attributes:
+      name: what it is called.
+      instances: the modules that become its objects.
+      arguments: what its `__init__` takes, with the values of each for each instance.
+      attributes: what `__init__` sets.
+      items: for a Sequential, what it holds.
+      body: what its method does.
+      kept: the arguments that the method needs too.
+    """
+
+    name: str
+    instances: list[Instance]
+    arguments: dict[str, tuple[Any, ...]]
+    attributes: list[tuple[str, Expression]]
+    items: list[Expression] | None
+    body: Body
+    kept: list[str]
+
+    @property
+    def takes_rngs(self) -> bool:
+        """Whether anything in it needs random numbers."""
+        trees = [tree for _, tree in self.attributes] + (self.items or [])
+        return any("rngs" in names(tree) for tree in trees)
+
+
+def find_classes(network: Network) -> list[Class]:
+    """The classes of a network, those first that others use."""
+    construction = Construction(network)
+    drafts: dict[int, _Draft] = {}
+    pending = list(network.instances.values())
+    while pending:
+        for instance in pending:
+            drafts[id(instance.module)] = _Draft(instance, construction)
+        known = {id(draft.instance.module) for draft in drafts.values()}
+        pending = [one for key, one in network.instances.items() if key not in known]
+    found: list[Class] = []
+    made: dict[int, tuple[Class, int]] = {}
+    while len(made) < len(drafts):
+        level = [d for key, d in drafts.items() if key not in made and all(part in made for part in d.parts)]
+        groups: dict[Any, list[_Draft]] = {}
+        for draft in level:
+            draft.resolve(made)
+            groups.setdefault((type(draft.instance.module), draft.masked()), []).append(draft)
+        for group in groups.values():
+            one = _unified(group)
+            found.append(one)
+            made |= {id(draft.instance.module): (one, n) for n, draft in enumerate(group)}
+    _name(found, network)
+    return found
+
+
+class _Draft:
+    """An instance's code, with constants that may turn out to be arguments."""
+
+    def __init__(self, instance: Instance, construction: Construction) -> None:
+        self.instance = instance
+        self.is_sequential = id(instance.module) in construction.network.items
+        self.items = construction.items(instance) if self.is_sequential else None
+        self.attributes = [] if self.is_sequential else construction.attributes(instance)
+        self.body = instance.body
+
+    @property
+    def parts(self) -> list[int]:
+        """The numbers of the instances that this one holds."""
+        words = [word for tree in self.made() for word in names(tree) if word.startswith("@")]
+        return [int(word[1:]) for word in words]
+
+    def made(self) -> list[Expression]:
+        """What `__init__` makes."""
+        return self.items if self.items is not None else [tree for _, tree in self.attributes]
+
+    def trees(self) -> list[Any]:
+        """All its code: what is made, then what is done."""
+        return [*self.made(), *(line.expression for line in self.body.lines), self.body.result]
+
+    def resolve(self, made: dict[int, tuple[Class, int]]) -> None:
+        """Writes the calls of classes that are known by now."""
+        resolved = [_resolved(tree, made) for tree in self.made()]
+        if self.items is not None:
+            self.items = resolved
+        else:
+            self.attributes = [(word, tree) for (word, _), tree in zip(self.attributes, resolved, strict=True)]
+
+    def constants(self) -> list[ast.Constant]:
+        """The constants in which instances of one class may differ, in the order in which they stand in the code."""
+        return [node for tree in self.trees() for node in _walk(tree) if _may_differ(node)]
+
+    def masked(self) -> str:
+        """The code without these constants."""
+        shape = [dump(tree) for tree in self.trees()]
+        lines = [(line.targets, line.several) for line in self.body.lines]
+        return repr(([word for word, _ in self.attributes], self.body.arguments, lines, shape))
+
+
+def _walk(tree: Any) -> Iterator[Any]:
+    """The nodes of a tree in the order of the source."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        yield from _walk(child)
+
+
+def _may_differ(node: Any) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float | tuple) and node.value is not Ellipsis
+
+
+def dump(tree: Any) -> str:
+    """A tree as text in which constants that may differ are alike."""
+    tree = copied(tree)
+    for node in ast.walk(tree):
+        if _may_differ(node):
+            node.value = 0
+    return ast.dump(tree)
+
+
+def _resolved(tree: Any, made: dict[int, tuple[Class, int]]) -> Any:
+    class Resolving(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            if not isinstance(node.func, ast.Name) or not node.func.id.startswith("@"):
+                return self.generic_visit(node)
+            cls, n = made[int(node.func.id[1:])]
+            args: list[Expression] = []
+            for word, values in cls.arguments.items():
+                constant = ast.Constant(values[n])
+                constant.role = word  # type: ignore[attr-defined]
+                args.append(constant)
+            keywords = [ast.keyword("rngs", name("rngs"))] if cls.takes_rngs else []
+            found = ast.Call(ast.Name(f"@{id(cls)}", ast.Load()), args, keywords)
+            found.func.cls = cls  # type: ignore[attr-defined]
+            return found
+
+    return Resolving().visit(tree)
+
+
+def _unified(group: list[_Draft]) -> Class:
+    """One class for instances whose code is the same but for constants."""
+    first = group[0]
+    columns = list(zip(*(draft.constants() for draft in group), strict=True))
+    made_count = sum(1 for tree in first.made() for node in _walk(tree) if _may_differ(node))
+    arguments: dict[str, tuple[Any, ...]] = {}
+    kept: list[str] = []
+    for at, column in enumerate(columns):
+        values = tuple(node.value for node in column)
+        if all(value == values[0] and type(value) is type(values[0]) for value in values):
+            continue
+        word = next((word for word, known in arguments.items() if known == values), None)
+        if word is None:
+            word = _argument_name(group, column, values, arguments, first)
+            arguments[word] = values
+        in_method = at >= made_count
+        if in_method and word not in kept:
+            kept.append(word)
+        column[0].argument = f"self.{word}" if in_method else word
+    attributes = [(word, _with_arguments(tree)) for word, tree in first.attributes]
+    items = None if first.items is None else [_with_arguments(tree) for tree in first.items]
+    lines = [dataclasses.replace(line, expression=_with_arguments(line.expression)) for line in first.body.lines]
+    body = dataclasses.replace(first.body, lines=lines, result=_with_arguments(first.body.result))
+    return Class("", [draft.instance for draft in group], arguments, attributes, items, body, kept)
+
+
+def _with_arguments(tree: Any) -> Any:
+    class Replacing(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.AST:
+            return name(node.argument) if hasattr(node, "argument") else node
+
+    return Replacing().visit(tree)
+
+
+def _argument_name(group: list[_Draft], column: Any, values: Any, taken: Any, first: _Draft) -> str:
+    """A name for what differs: torch's own, if the modules have an attribute with these values, or Flax's."""
+    modules = [draft.instance.module for draft in group]
+    parameters = list(inspect.signature(type(modules[0]).__init__).parameters)[1:]
+    for word in (*parameters, *vars(modules[0])):
+        if word in taken or word.startswith("_") or not word.isidentifier():
+            continue
+        if all(_same_value(getattr(one, word, None), value) for one, value in zip(modules, values, strict=True)):
+            return word
+    role = getattr(column[0], "role", "") or "size"
+    if role not in taken:
+        return role
+    prefix = next((word for word, tree in first.attributes if any(node is column[0] for node in ast.walk(tree))), "")
+    found = f"{prefix}_{role}" if prefix and not prefix.isdigit() else role
+    n = 2
+    while found in taken:
+        found = f"{prefix or role}_{role}{n}" if prefix else f"{role}{n}"
+        n += 1
+    return found
+
+
+def _same_value(have: Any, want: Any) -> bool:
+    if isinstance(have, list):
+        have = tuple(have)
+    return type(have) is type(want) and have == want
+
+
+# Names of classes
+
+
+def _name(classes: list[Class], network: Network) -> None:
+    """Gives every class its name: torch's, and what sets it apart where several have the same."""
+    by_name: dict[str, list[Class]] = {}
+    for cls in classes:
+        by_name.setdefault(_torch_name(cls, network), []).append(cls)
+    taken: set[str] = set()
+    for word, several in by_name.items():
+        for cls in several:
+            cls.name = word if len(several) == 1 else _told_apart(word, cls, several)
+            n = 2
+            base = cls.name
+            while cls.name in taken:
+                cls.name = f"{base}{n}"
+                n += 1
+            taken.add(cls.name)
+
+
+def _torch_name(cls: Class, network: Network) -> str:
+    instance = cls.instances[0]
+    word = type(instance.module).__name__
+    if word in ("Sequential", "ModuleList", "ModuleDict") and instance.path:
+        named = [step for step in instance.path if not step.isdigit()]
+        word = "".join(part.capitalize() for part in re.split("_|(?<=[a-z])(?=[A-Z])", named[-1])) if named else "Block"
+    return word.removeprefix("Parametrized")
+
+
+def _told_apart(word: str, cls: Class, several: list[Class]) -> str:
+    own = {attribute for attribute, _ in cls.attributes}
+    others = [{attribute for attribute, _ in other.attributes} for other in several if other is not cls]
+    more = sorted(own - set.union(*others)) if others else []
+    if more:
+        return word + "With" + "".join(part.capitalize() for part in more[0].split("_"))
+    missing = sorted(set.intersection(*others) - own) if others else []
+    if missing:
+        return word + "Without" + "".join(part.capitalize() for part in missing[0].split("_"))
+    return word
+
+
+_ = Line

@@ -1,0 +1,384 @@
+"""One frame of a run as lines of Flax: each function and module that was called, in turn, with its axes followed.
+
+Every line sets variables of its own, `%0`, `%1` and so on; `tidying.py` puts together what a person would not take
+apart, and `naming.py` names the rest.
+"""
+
+import ast
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from .code import Expression, call, literal, name, operation, subscript
+from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
+from .orders import Order, channels_last, moved, plain
+from .sizes import Arithmetic, AxisSize, Given, Result, TracedFloat, TracedInt, is_traced
+
+
+class Untranslatable(Exception):
+    """What has no translation: the reason, and what would do."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.advice = reason, advice
+
+
+@dataclasses.dataclass(frozen=True)
+class Out:
+    """A result: the expression that makes it, and the order of its axes."""
+
+    expression: Expression
+    order: Order
+
+
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """An expression that gives several results at once."""
+
+    expression: Expression
+    orders: Sequence[Order]
+
+
+@dataclasses.dataclass(eq=False)
+class Line:
+    """An assignment to one variable, or to several at once; a comment goes before it."""
+
+    targets: list[str]
+    expression: Expression
+    several: bool = False
+    comment: str = ""
+
+
+@dataclasses.dataclass(eq=False)
+class Body:
+    """A frame as code: the arguments that the method takes, its lines, and what it returns."""
+
+    arguments: list[str]
+    lines: list[Line]
+    result: Expression
+    orders: Any
+    hints: dict[str, list[str]]
+    shapes: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+# What a function of torch's becomes: called with the emitter and torch's own arguments.
+Handler: TypeAlias = Callable[..., Any]
+# How a layer or a module is called: with the emitter and the node.
+CallModule: TypeAlias = Callable[["Emitter", Node], Any]
+
+
+class Emitter:
+    """Writes one frame."""
+
+    def __init__(self, frame: Frame, functions: dict[str, Handler], call_module: CallModule) -> None:
+        self.frame = frame
+        self.node: Node | None = None
+        self.lines: list[Line] = []
+        self.hints: dict[str, list[str]] = {}
+        self.refused: list[Refusal] = []
+        self._functions, self._call_module = functions, call_module
+        self._known: dict[Value, tuple[Expression, Order]] = {}
+        self._sizes: dict[Any, Expression] = {}
+        self._holders: dict[int, Expression] = {}
+        self._comment = ""
+
+    def body(self, orders: dict[str, Any]) -> Body:
+        """The frame as code, with arguments whose axes are in these orders."""
+        arguments, shapes = [], {}
+        for parameter, tree in self.frame.parameters.items():
+            found = [(place, leaf) for place, leaf in leaves(tree) if isinstance(leaf, Value) or is_traced(leaf)]
+            if not found:
+                continue
+            arguments.append(parameter)
+            for place, leaf in found:
+                variable: Expression = ast.Name(parameter, ast.Load())
+                for key in place:
+                    variable = subscript(variable, key)
+                if isinstance(leaf, Value):
+                    self._known.setdefault(leaf, (variable, orders_at(orders[parameter], place)))
+                else:
+                    self._sizes[Given((parameter, *place))] = variable
+        for node in self._live():
+            self.emit(node)
+        result, result_orders = self._returned(self.frame.result)
+        return Body(arguments, self.lines, result, result_orders, self.hints, shapes)
+
+    def emit(self, node: Node) -> None:
+        """Writes what one call becomes."""
+        self.node, self._comment = node, ""
+        try:
+            self._emit(node)
+        except Untranslatable as refused:
+            self._refuse(node, refused)
+
+    def _live(self) -> list[Node]:
+        """The nodes whose results are needed."""
+        needed = {value for value in values(self.frame.result)}
+        needed |= {one for _, leaf in leaves(self.frame.result) for one in _sources(leaf)}
+        live = []
+        for node in reversed(self.frame.nodes):
+            given = {one for _, leaf in leaves(node.result) for one in ({leaf} if isinstance(leaf, Value) else ())}
+            if given & needed or node in needed:
+                live.append(node)
+                for tree in (node.args, node.kwargs):
+                    needed |= {value for value in values(tree)}
+                    needed |= {one for _, leaf in leaves(tree) for one in _sources(leaf)}
+        return live[::-1]
+
+    def _emit(self, node: Node) -> None:
+        if node.kind != "function":
+            self._set(node.result, self._call_module(self, node), node)
+            return
+        handler = self._functions.get(str(node.target))
+        if handler is None:
+            raise Untranslatable(f"no translation of torch's {node.target} is known", "write that part in Flax")
+        try:
+            results = handler(self, *node.args, **node.kwargs)
+        except TypeError as error:
+            if "positional argument" in str(error) or "keyword argument" in str(error):
+                raise Untranslatable(
+                    f"torch's {node.target} is called with arguments whose translation is not known"
+                ) from error
+            raise
+        self._set(node.result, results, node)
+
+    def _refuse(self, node: Node, refused: Untranslatable) -> None:
+        self.refused.append(Refusal(self.frame.path, node.where, refused.reason, refused.advice))
+        what = f"{node.target if node.kind == 'function' else '.'.join(node.target)}: {refused.reason}"
+        missing = call("_missing", what)
+        for value in values(node.result):
+            self.set(value, Out(missing, plain(value.ndim)))
+
+    # Results
+
+    def _set(self, result: Any, made: Any, node: Node) -> None:
+        if isinstance(result, Value):
+            assert isinstance(made, Out), node.target
+            self.set(result, made)
+        elif isinstance(made, Several):
+            given = [leaf for leaf in result]
+            targets = [self._variable(value) for value in given]
+            self.lines.append(Line(targets, made.expression, several=True, comment=self._comment))
+            for value, target, order in zip(given, targets, made.orders, strict=True):
+                self._known[value] = ast.Name(target, ast.Load()), order
+        elif isinstance(made, Out):  # a structure by one name
+            target = f"%{len(self.hints)}"
+            self.hints[target] = []
+            self.lines.append(Line([target], made.expression, comment=self._comment))
+            whole = ast.Name(target, ast.Load())
+            self._holders[node.holder] = whole
+            for place, leaf in leaves(result):
+                expression: Expression = whole
+                for key in place:
+                    expression = subscript(expression, key)
+                if isinstance(leaf, Value):
+                    self._known[leaf] = expression, orders_at(made.order, place)
+                elif is_traced(leaf):
+                    self._sizes[leaf.source] = expression
+        else:
+            for leaf, one in zip([leaf for _, leaf in leaves(result)], [one for _, one in leaves(made)], strict=True):
+                if isinstance(leaf, Value):
+                    self.set(leaf, one)
+
+    def set(self, value: Value, made: Out) -> None:
+        """Makes a value known: by a variable of its own, unless it is one already."""
+        if isinstance(made.expression, ast.Name):
+            self._known[value] = made.expression, made.order
+            hints = self.hints.get(made.expression.id)
+            if hints is not None:
+                hints += [hint for hint in value.hints if hint not in hints]
+            return
+        target = self._variable(value)
+        self.lines.append(Line([target], made.expression, comment=self._comment))
+        self._known[value] = ast.Name(target, ast.Load()), made.order
+
+    def _variable(self, value: Value) -> str:
+        target = f"%{len(self.hints)}"
+        self.hints[target] = list(value.hints)
+        return target
+
+    def temporary(self, expression: Expression, hint: str = "") -> Expression:
+        """A variable that holds this expression."""
+        target = f"%{len(self.hints)}"
+        self.hints[target] = [hint] if hint else []
+        self.lines.append(Line([target], expression, comment=self._comment))
+        self._comment = ""
+        return ast.Name(target, ast.Load())
+
+    def comment(self, words: str) -> None:
+        """What to say of the line that is being written."""
+        self._comment = words
+
+    def _returned(self, tree: Any) -> tuple[Expression, Any]:
+        orders = tree_map(lambda leaf: Orders(self.nice(leaf)) if isinstance(leaf, Value) else None, tree)
+        return self.structure(tree), orders
+
+    def nice(self, value: Value) -> Order:
+        """The order in which it may go elsewhere: that of torch, or with the channels last."""
+        order = self.order(value)
+        return order if order in (plain(value.ndim), channels_last(value.ndim)) else plain(value.ndim)
+
+    def structure(self, tree: Any) -> Expression:
+        """A structure of values, sizes and other things as an expression, each value in its nice order."""
+        if isinstance(tree, Value):
+            return self.array(tree, self.nice(tree))
+        if isinstance(tree, tuple | list):
+            kind = ast.Tuple if isinstance(tree, tuple) else ast.List
+            return kind([self.structure(item) for item in tree], ast.Load())
+        if isinstance(tree, dict):
+            return ast.Dict([self.structure(key) for key in tree], [self.structure(item) for item in tree.values()])
+        return self.number(tree)
+
+    # What handlers ask
+
+    def order(self, value: Value) -> Order:
+        """The order of a value's axes."""
+        return self._find(value)[1]
+
+    def array(self, value: Any, order: Order | None = None) -> Expression:
+        """The expression of a value, in the order that it has or in another; of a number, itself."""
+        if not isinstance(value, Value):
+            return self.number(value)
+        expression, have = self._find(value)
+        return expression if order is None else moved(expression, have, order)
+
+    def _find(self, value: Value) -> tuple[Expression, Order]:
+        if value not in self._known:
+            self._known[value] = self._outside(value), plain(value.ndim)
+        return self._known[value]
+
+    def _outside(self, value: Value) -> Expression:
+        """A parameter, a buffer or a constant."""
+        if value.attribute is not None:
+            return subscript(name(".".join(("self", *value.attribute))), Ellipsis)
+        if value.constant is not None:
+            return constant(value)
+        raise AssertionError(f"nothing makes {value}")
+
+    def number(self, value: Any) -> Expression:
+        """The expression of a number: of a size, by where it comes from."""
+        if isinstance(value, TracedInt | TracedFloat):
+            return self._size(value)
+        if isinstance(value, tuple | list) and any(is_traced(item) or isinstance(item, ast.expr) for item in value):
+            kind = ast.Tuple if isinstance(value, tuple) else ast.List
+            return kind([self.number(item) for item in value], ast.Load())
+        if isinstance(value, Value):
+            return self.array(value)
+        try:
+            return literal(value)
+        except TypeError:
+            if str(value).startswith("torch."):
+                return dtype(value)
+            raise Untranslatable(f"it is called with a {type(value).__name__}") from None
+
+    def _size(self, value: TracedInt | TracedFloat) -> Expression:
+        source = value.source
+        if source in self._sizes:
+            return self._sizes[source]
+        if isinstance(source, AxisSize):
+            expression, order = self._find(source.value)
+            shape = ast.Attribute(expression, "shape", ast.Load())
+            found = subscript(shape, literal(_place(order, source.axis)))
+            found = self.temporary(found, self.frame.size_names.get(source, ""))
+        elif isinstance(source, Arithmetic):
+            operands = [self.number(operand) for operand in source.operands]
+            found = (
+                call(source.operator, *operands)
+                if source.operator[0].isalpha()
+                else operation(source.operator, *operands)
+            )
+            hint = self.frame.size_names.get(source)
+            if hint:
+                found = self.temporary(found, hint)
+            else:
+                return found
+        else:
+            return literal(float(value) if isinstance(value, float) else int(value))
+        self._sizes[source] = found
+        return found
+
+    def aligned(self, *operands: Any) -> tuple[list[Expression], Order]:
+        """Tensors and numbers as they are given to an operator that broadcasts, and the order of what it gives."""
+        given = [one for one in operands if isinstance(one, Value)]
+        rank = max(value.ndim for value in given)
+        widest = max((value for value in given if value.ndim == rank), key=lambda value: _elements(value.shape))
+        order = self.order(widest)
+        return [self._broadcast(one, order) if isinstance(one, Value) else self.number(one) for one in operands], order
+
+    def _broadcast(self, value: Value, order: Order) -> Expression:
+        missing = len(order) - value.ndim
+        if value.ndim == 0:
+            return self.array(value)
+        own = tuple(axis - missing for axis in order if axis >= missing)
+        expression = self.array(value, own)
+        first = next(n for n, axis in enumerate(order) if axis >= missing)
+        if not any(axis < missing for axis in order[first:]):
+            return expression
+        index = tuple(None if axis < missing else slice(None) for axis in order[first:])
+        if all(index[n] is not None for n in range(value.ndim)):
+            index = (Ellipsis, *index[value.ndim :])
+        return subscript(expression, index)
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """The order of one value in a structure of orders, where a tuple would be taken for a structure."""
+
+    order: Order
+
+
+def orders_at(tree: Any, place: tuple[Any, ...]) -> Order:
+    """The order at a place of a structure of orders."""
+    for key in place:
+        tree = tree[key]
+    return tree.order
+
+
+def _sources(leaf: Any) -> set[Any]:
+    """The values and nodes that a traced number comes from."""
+    if not is_traced(leaf):
+        return set()
+    source, found = leaf.source, set()
+    if isinstance(source, AxisSize):
+        found.add(source.value)
+    elif isinstance(source, Result):
+        found.add(source.node)
+    elif isinstance(source, Arithmetic):
+        for operand in source.operands:
+            found |= _sources(operand)
+    return found
+
+
+def _place(order: Order, axis: int) -> int:
+    found = order.index(axis)
+    return -1 if found == len(order) - 1 and len(order) > 2 else found
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def dtype(value: Any) -> Expression:
+    """A dtype of torch's by JAX's name."""
+    found = str(value).removeprefix("torch.")
+    return name(f"jnp.{ {'bool': 'bool_', 'half': 'float16', 'float': 'float32', 'long': 'int32'}.get(found, found) }")
+
+
+MOST_WRITTEN = 64
+
+
+def constant(value: Value) -> Expression:
+    """A tensor that the network holds outside its parameters, as it would be made."""
+    found = value.constant
+    if found.numel() and bool((found == found.flatten()[0]).all()):
+        number = found.flatten()[0].item()
+        return call("jnp.full", value.shape, number, dtype=dtype(found.dtype)) if value.ndim else literal(number)
+    if found.numel() > MOST_WRITTEN:
+        raise Untranslatable(
+            f"it uses a tensor of {found.numel():,} values that is neither a parameter nor a buffer",
+            "register it as a buffer",
+        )
+    return call("jnp.array", found.tolist(), dtype=dtype(found.dtype))

@@ -1,0 +1,214 @@
+"""Functions of each element: arithmetic, comparisons, activations, and changes of dtype."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..code import call, method, name, operation
+from ..emitting import Emitter, Handler, Out, Untranslatable, dtype
+from ..graph import Value
+
+_SYMBOLS = {
+    "add": "+", "sub": "-", "subtract": "-", "mul": "*", "multiply": "*", "div": "/", "divide": "/", "true_divide": "/",
+    "floor_divide": "//", "remainder": "%", "pow": "**",
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "greater": ">", "less": "<",
+    "__and__": "&", "__or__": "|", "__xor__": "^", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
+    "__eq__": "==", "__ne__": "!=", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=",
+    "__add__": "+", "__sub__": "-", "__mul__": "*", "__truediv__": "/", "__floordiv__": "//", "__mod__": "%", "__pow__": "**",
+    "__iadd__": "+", "__isub__": "-", "__imul__": "*", "__itruediv__": "/", "__idiv__": "/", "__iand__": "&", "__ior__": "|",
+}  # fmt: skip
+_REFLECTED = {
+    "rsub": "-", "__rsub__": "-", "__radd__": "+", "__rmul__": "*", "__rdiv__": "/", "__rtruediv__": "/", "__rpow__": "**",
+    "__rfloordiv__": "//", "__rmod__": "%",
+}  # fmt: skip
+_TWO = {
+    "maximum": "jnp.maximum", "minimum": "jnp.minimum", "atan2": "jnp.arctan2", "fmod": "jnp.fmod",
+    "logical_and": "jnp.logical_and", "logical_or": "jnp.logical_or", "logical_xor": "jnp.logical_xor",
+    "logaddexp": "jnp.logaddexp", "hypot": "jnp.hypot", "xlogy": "jax.scipy.special.xlogy",
+}  # fmt: skip
+_ONE = {
+    "abs": "jnp.abs", "exp": "jnp.exp", "expm1": "jnp.expm1", "log": "jnp.log", "log2": "jnp.log2", "log10": "jnp.log10",
+    "log1p": "jnp.log1p", "sqrt": "jnp.sqrt", "rsqrt": "jax.lax.rsqrt", "square": "jnp.square", "sin": "jnp.sin",
+    "cos": "jnp.cos", "tan": "jnp.tan", "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan",
+    "sinh": "jnp.sinh", "cosh": "jnp.cosh", "asinh": "jnp.arcsinh", "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
+    "erf": "jax.scipy.special.erf", "erfc": "jax.scipy.special.erfc", "erfinv": "jax.scipy.special.erfinv",
+    "floor": "jnp.floor", "ceil": "jnp.ceil", "round": "jnp.round", "trunc": "jnp.trunc", "sign": "jnp.sign",
+    "reciprocal": "jnp.reciprocal", "logical_not": "jnp.logical_not", "isnan": "jnp.isnan", "isinf": "jnp.isinf",
+    "isfinite": "jnp.isfinite", "conj": "jnp.conj", "angle": "jnp.angle", "zeros_like": "jnp.zeros_like",
+    "ones_like": "jnp.ones_like", "lgamma": "jax.scipy.special.gammaln", "exp2": "jnp.exp2",
+}  # fmt: skip
+# The same values: what only concerns memory, gradients or devices.
+_SAME = (
+    "contiguous", "clone", "detach", "requires_grad", "cpu", "cuda", "alias", "identity", "data", "view_as_self",
+    "resolve_conj", "positive", "pin_memory", "fill_diagonal_self",
+)  # fmt: skip
+
+
+def operator(symbol: str, reflected: bool = False) -> Handler:
+    """What an operator between tensors, or a tensor and a number, becomes."""
+
+    def handle(
+        e: Emitter, a: Any, b: Any, *, alpha: Any = 1, rounding_mode: str | None = None, out: None = None
+    ) -> Out:
+        (left, right), order = e.aligned(a, b)
+        if alpha != 1:
+            right = operation("*", e.number(alpha), right)
+        if reflected:
+            left, right = right, left
+        sign = symbol
+        if rounding_mode == "floor":
+            sign = "//"
+        found = operation(sign, left, right)
+        return Out(call("jnp.trunc", found) if rounding_mode == "trunc" else found, order)
+
+    return handle
+
+
+def _two(function: str) -> Handler:
+    def handle(e: Emitter, a: Any, b: Any) -> Out:
+        given, order = e.aligned(a, b)
+        return Out(call(function, *given), order)
+
+    return handle
+
+
+def one(function: str) -> Handler:
+    """What a function of one tensor becomes; arguments that concern memory or dtypes alone are left out."""
+
+    def handle(e: Emitter, x: Value, *, inplace: bool = False, memory_format: Any = None, **more: Any) -> Out:
+        if more.get("dtype") is not None:
+            return Out(call(function, e.array(x), dtype=dtype(more["dtype"])), e.order(x))
+        return Out(call(function, e.array(x)), e.order(x))
+
+    return handle
+
+
+def _same(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
+    return Out(e.array(x), e.order(x))
+
+
+def _neg(e: Emitter, x: Value) -> Out:
+    return Out(operation("-", e.array(x)), e.order(x))
+
+
+def _not(e: Emitter, x: Value) -> Out:
+    return Out(operation("~", e.array(x)), e.order(x))
+
+
+def _clamp(e: Emitter, x: Value, min: Any = None, max: Any = None) -> Out:
+    given, order = e.aligned(x, *(bound for bound in (min, max) if bound is not None))
+    names = [word for word, bound in (("min", min), ("max", max)) if bound is not None]
+    return Out(call("jnp.clip", given[0], **dict(zip(names, given[1:], strict=True))), order)
+
+
+def _clamp_min(e: Emitter, x: Value, min: Any) -> Out:
+    return _clamp(e, x, min=min)
+
+
+def _clamp_max(e: Emitter, x: Value, max: Any) -> Out:
+    return _clamp(e, x, max=max)
+
+
+def _where(e: Emitter, condition: Value, a: Any = None, b: Any = None) -> Out:
+    if a is None or b is None:
+        raise Untranslatable("the shape of where(condition) depends on values", "give where three arguments")
+    given, order = e.aligned(condition, a, b)
+    return Out(call("jnp.where", *given), order)
+
+
+def _masked_fill(e: Emitter, x: Value, mask: Value, value: Any) -> Out:
+    given, order = e.aligned(x, mask, value)
+    return Out(call("jnp.where", given[1], given[2], given[0]), order)
+
+
+def _lerp(e: Emitter, a: Value, b: Value, weight: Any) -> Out:
+    (start, end, part), order = e.aligned(a, b, weight)
+    return Out(operation("+", start, operation("*", part, operation("-", end, start))), order)
+
+
+def _addcmul(e: Emitter, x: Value, a: Value, b: Value, *, value: Any = 1) -> Out:
+    (base, left, right), order = e.aligned(x, a, b)
+    product = operation("*", left, right)
+    return Out(operation("+", base, product if value == 1 else operation("*", value, product)), order)
+
+
+def _to(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
+    """A change of dtype; devices are not the network's matter."""
+    wanted = kwargs.get("dtype") or next((arg for arg in args if str(arg).startswith("torch.")), None)
+    like = next((arg for arg in (*args, kwargs.get("other")) if isinstance(arg, Value)), None)
+    found = like.dtype if like is not None else None if wanted is None else str(wanted).removeprefix("torch.")
+    if found is None or found == x.dtype or found in ("strided", "contiguous_format", "channels_last"):
+        return Out(e.array(x), e.order(x))
+    return Out(method(e.array(x), "astype", dtype(found)), e.order(x))
+
+
+def _cast(kind: str) -> Handler:
+    def handle(e: Emitter, x: Value, *, memory_format: Any = None) -> Out:
+        if x.dtype == kind:
+            return Out(e.array(x), e.order(x))
+        return Out(method(e.array(x), "astype", dtype(kind)), e.order(x))
+
+    return handle
+
+
+def _type_as(e: Emitter, x: Value, other: Value) -> Out:
+    return _to(e, x, other)
+
+
+def _attribute(word: str) -> Handler:
+    def handle(e: Emitter, x: Value) -> Out:
+        return Out(call(f"jnp.{word}", e.array(x)), e.order(x))
+
+    return handle
+
+
+def _fill(e: Emitter, x: Value, value: Any) -> Out:
+    return Out(call("jnp.full_like", e.array(x), e.number(value)), e.order(x))
+
+
+def _zero(e: Emitter, x: Value) -> Out:
+    return Out(call("jnp.zeros_like", e.array(x)), e.order(x))
+
+
+def _copy(e: Emitter, x: Value, source: Value, non_blocking: bool = False) -> Out:
+    return (
+        Out(call("jnp.broadcast_to", e.array(source, e.order(x)), x.shape), e.order(x))
+        if (source.shape != x.shape)
+        else Out(e.array(source), e.order(source))
+    )
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{word: operator(symbol) for word, symbol in _SYMBOLS.items()},
+    **{word: operator(symbol, reflected=True) for word, symbol in _REFLECTED.items()},
+    **{word: _two(function) for word, function in _TWO.items()},
+    **{word: one(function) for word, function in _ONE.items()},
+    **dict.fromkeys(_SAME, _same),
+    "neg": _neg,
+    "negative": _neg,
+    "__neg__": _neg,
+    "__invert__": _not,
+    "bitwise_not": _not,
+    "clamp": _clamp,
+    "clip": _clamp,
+    "clamp_min": _clamp_min,
+    "clamp_max": _clamp_max,
+    "where": _where,
+    "masked_fill": _masked_fill,
+    "lerp": _lerp,
+    "addcmul": _addcmul,
+    "to": _to,
+    "type": _to,
+    "type_as": _type_as,
+    "float": _cast("float32"),
+    "double": _cast("float64"),
+    "half": _cast("float16"),
+    "bfloat16": _cast("bfloat16"),
+    "int": _cast("int32"),
+    "long": _cast("int64"),
+    "bool": _cast("bool"),
+    "real": _attribute("real"),
+    "imag": _attribute("imag"),
+    "fill": _fill,
+    "zero": _zero,
+    "copy": _copy,
+}

@@ -1,0 +1,290 @@
+"""The modules of a network as code: each module's frame as the body of a method, and how modules call one another."""
+
+import ast
+import dataclasses
+import inspect
+from typing import Any
+
+import torch
+
+from .code import Expression, call, literal, name, names, subscript
+from .emitting import Body, Emitter, Orders, Out, Untranslatable, orders_at
+from .functions import FUNCTIONS
+from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
+from .layers import call_layer, is_layer
+from .orders import Order, channels_last, plain
+from .tidying import tidy
+
+
+@dataclasses.dataclass(eq=False)
+class Instance:
+    """A module that becomes an object of a class of its own, with what its method does."""
+
+    module: Any
+    path: tuple[str, ...]
+    orders: dict[str, Any]
+    body: Body
+    frame: Frame
+
+
+class Network:
+    """All that is known of a network while it is written: its instances, and how its parts are held."""
+
+    def __init__(self, root: Frame) -> None:
+        self.instances: dict[int, Instance] = {}
+        self.refused: list[Refusal] = []
+        # What a layer was called with, by the layer.
+        self.given: dict[int, Value] = {}
+        # The items of each Sequential that is one in Flax too.
+        self.items: dict[int, list[Expression | None]] = {}
+        # The Sequentials that are lists, since their items are called one by one.
+        self.lists: set[int] = set()
+        self.modules = {tuple(path.split(".")) if path else (): module for path, module in root.module.named_modules()}
+        self.root = self.instance(root, {name: _first_orders(root, tree) for name, tree in root.parameters.items()})
+
+    def instance(self, frame: Frame, orders: dict[str, Any]) -> Instance:
+        """The module of a frame as an instance, whose arguments have these orders of axes."""
+        emitter = Emitter(frame, FUNCTIONS, self.call)
+        body = emitter.body(orders)
+        self.refused += emitter.refused
+        found = Instance(frame.module, frame.path, orders, body, frame)
+        known = self.instances.get(id(frame.module))
+        if known is None:
+            self.instances[id(frame.module)] = found
+            return found
+        if _shown(known.body) != _shown(body):
+            reason = "it does different things in different calls"
+            self.refused.append(Refusal(frame.path, "", reason, "use a module of its own for each"))
+        return known
+
+    # Calls
+
+    def call(self, e: Emitter, node: Node) -> Any:
+        """What the call of a layer or of a module becomes."""
+        module = node.module
+        if node.kind == "layer":
+            (x,) = values([node.args, node.kwargs])[:1] or [None]
+            self.given.setdefault(id(module), x)
+            return call_layer(e, node, self.access(e.frame, node))
+        if type(module) is torch.nn.Sequential and e.frame.path is not None:
+            made = self._call_sequential(e, node)
+            if made is not None:
+                return made
+        return self._call_instance(e, node)
+
+    def _call_instance(self, e: Emitter, node: Node) -> Any:
+        assert node.frame is not None
+        given = inspect.signature(node.module.forward).bind(*node.args, **node.kwargs).arguments
+        known = self.instances.get(id(node.module))
+        wanted = known.orders if known else {}
+        orders = {
+            word: tree_map(lambda leaf: Orders(e.nice(leaf)) if isinstance(leaf, Value) else None, tree)
+            for word, tree in given.items()
+        }
+        instance = self.instance(node.frame, {**orders, **wanted})
+        function = self.access(e.frame, node)
+        args, keywords, skipped = [], {}, False
+        parameters = inspect.signature(node.module.forward).parameters
+        for word in parameters:
+            if word not in instance.body.arguments:
+                skipped = skipped or word in given
+                continue
+            argument = self._argument(e, given[word], instance.orders[word])
+            args.append(argument)
+        del keywords, skipped
+        expression = call(function, *args)
+        if isinstance(node.result, Value):
+            return Out(expression, instance.body.orders.order)
+        return Out(expression, instance.body.orders)
+
+    def _argument(self, e: Emitter, tree: Any, orders: Any) -> Expression:
+        if isinstance(tree, Value):
+            return e.array(tree, orders.order)
+        if isinstance(tree, tuple | list):
+            kind = ast.Tuple if isinstance(tree, tuple) else ast.List
+            return kind([self._argument(e, one, order) for one, order in zip(tree, orders, strict=True)], ast.Load())
+        if isinstance(tree, dict):
+            items = [self._argument(e, one, orders[key]) for key, one in tree.items()]
+            return ast.Dict([literal(key) for key in tree], items)
+        return e.number(tree)
+
+    def access(self, frame: Frame, node: Node) -> Expression:
+        """A module by the attributes that lead to it from the frame's."""
+        path = tuple(node.target)
+        if path[: len(frame.path)] != frame.path or path == frame.path:
+            raise Untranslatable(
+                f"it calls {'.'.join(path)}, which is not a part of it", "make it a part of one module"
+            )
+        found = name("self")
+        for n in range(len(frame.path), len(path)):
+            holder, step = self.modules[path[:n]], path[n]
+            if isinstance(holder, torch.nn.ModuleDict):
+                found = subscript(found, step)
+            elif step.isdigit():
+                if self._is_sequential(holder):
+                    found = ast.Attribute(found, "layers", ast.Load())
+                found = subscript(found, int(step))
+            else:
+                found = ast.Attribute(found, step, ast.Load())
+        return found
+
+    def _is_sequential(self, holder: Any) -> bool:
+        return isinstance(holder, torch.nn.Sequential) and id(holder) in self.items
+
+    # Sequentials
+
+    def _call_sequential(self, e: Emitter, node: Node) -> Any:
+        """A Sequential as one in Flax, or, where its layers do not simply follow one another, layer by layer."""
+        frame = node.frame
+        assert frame is not None
+        (x,) = values([node.args, node.kwargs])[:1] or [None]
+        numbered = all(word.isdigit() for word in node.module._modules)
+        if not numbered:
+            return None
+        if id(node.module) not in self.lists and isinstance(x, Value) and isinstance(frame.result, Value):
+            order = self._input_order(frame, e.nice(x))
+            found = self._items(frame, order)
+            if found is not None:
+                items, result = found
+                self.items.setdefault(id(node.module), items)
+                return Out(call(self.access(e.frame, node), e.array(x, order)), result)
+        self.lists.add(id(node.module))
+        return self._inlined(e, node)
+
+    def _input_order(self, frame: Frame, order: Order) -> Order:
+        return order
+
+    def _items(self, frame: Frame, order: Order) -> tuple[list[Expression | None], Order] | None:
+        """One item for each module of a Sequential, and the order of what it gives; None if it is no chain."""
+        (x,) = values(frame.parameters)[:1]
+        items: list[Expression | None] = []
+        for word in frame.module._modules:
+            part = (*frame.path, word)
+            nodes = [n for n in frame.nodes if (n.target if n.kind != "function" else n.part) == part]
+            emitter = Emitter(
+                Frame(frame.module, frame.path, {"x": x}, nodes, nodes[-1].result if nodes else x), FUNCTIONS, self.call
+            )
+            body = emitter.body({"x": Orders(order)})
+            if not isinstance(body.orders, Orders) or emitter.refused:
+                return None
+            tidy(body)
+            item = self._item(body, nodes)
+            if item is False:
+                return None
+            items.append(item)
+            if nodes:
+                x, order = nodes[-1].result, body.orders.order
+            if not isinstance(x, Value):
+                return None
+        return (items, order) if x is frame.result else None
+
+    def _item(self, body: Body, nodes: list[Node]) -> Any:
+        """A function of one array: None for the layer or module itself, an expression for others, False for neither."""
+        if not nodes:
+            return name("nnx.identity")
+        if body.lines:
+            return False
+        result = body.result
+        is_module = nodes[0].kind != "function"
+        if is_module:
+            plainly = (
+                isinstance(result, ast.Call)
+                and len(nodes) == 1
+                and all(map(_is_x, result.args))
+                and not result.keywords
+            )
+            return None if plainly else False
+        if "self" in names(result):
+            return False
+        if (
+            isinstance(result, ast.Call)
+            and len(result.args) == 1
+            and _is_x(result.args[0])
+            and isinstance(result.func, ast.Attribute | ast.Name)
+        ):
+            if not result.keywords:
+                return result.func
+            if names(result).count("x") == 1:
+                return ast.Call(name("partial"), [result.func], result.keywords)
+        if _is_x(result):
+            return name("nnx.identity")
+        return ast.Lambda(ast.arguments([], [ast.arg("x")], None, [], [], None, []), result)
+
+    def _inlined(self, e: Emitter, node: Node) -> Any:
+        """The layers of a Sequential called one by one where it was called."""
+        frame = node.frame
+        assert frame is not None
+        for inner, outer in zip(values(frame.parameters), values([node.args, node.kwargs]), strict=False):
+            e.set(inner, Out(e.array(outer), e.order(outer)))
+        for one in frame.nodes:
+            e.emit(one)
+        if not isinstance(frame.result, Value):
+            raise Untranslatable("its Sequential gives several tensors", "call its layers one by one")
+        return Out(e.array(frame.result), e.order(frame.result))
+
+
+def _is_x(expression: ast.AST) -> bool:
+    return isinstance(expression, ast.Name) and expression.id == "x"
+
+
+def _shown(body: Body) -> str:
+    lines = [(line.targets, ast.dump(line.expression)) for line in body.lines]
+    return repr((body.arguments, lines, ast.dump(body.result)))
+
+
+def _first_orders(root: Frame, tree: Any) -> Any:
+    """The orders of what the network takes: with the channels last where its first use asks for that."""
+    return tree_map(lambda leaf: Orders(_first_order(root, leaf)) if isinstance(leaf, Value) else None, tree)
+
+
+def _first_order(frame: Frame, value: Value) -> Order:
+    found = _asked(frame, value)
+    if found is not None:
+        return channels_last(value.ndim) if found else plain(value.ndim)
+    return channels_last(value.ndim) if value.ndim > 3 else plain(value.ndim)
+
+
+_MAPS = ("conv", "pool", "interpolate", "pixel", "instance_norm", "group_norm", "batch_norm", "pad", "grid_sample")
+
+
+def _asked(frame: Frame, value: Value) -> bool | None:
+    """Whether the first use of a tensor asks for its channels last; None if nothing tells."""
+    for node in frame.nodes:
+        given = [*values(node.args), *values(node.kwargs)]
+        if value not in given:
+            continue
+        if node.kind == "layer":
+            from .layers import input_order
+
+            return input_order(node.module, value, plain(value.ndim)) != plain(value.ndim)
+        if node.kind == "module":
+            assert node.frame is not None
+            inner = values(node.frame.parameters)
+            at = given.index(value)
+            found = _asked(node.frame, inner[at]) if at < len(inner) else None
+            if found is None and isinstance(node.result, Value):
+                found = _asked(frame, node.result)
+        elif any(word in str(node.target) for word in _MAPS):
+            return True
+        elif str(node.target) in (
+            "permute",
+            "transpose",
+            "reshape",
+            "view",
+            "flatten",
+            "matmul",
+            "linear",
+            "movedim",
+            "embedding",
+        ):
+            return False
+        else:
+            found = None
+            if isinstance(node.result, Value) and node.result.ndim == value.ndim:
+                found = _asked(frame, node.result)
+        if found is not None:
+            return found
+    return None
+
+
+_ = (leaves, orders_at, is_layer)
