@@ -166,6 +166,7 @@ def _attention(m: Any, site: Site) -> Make:
         "in_kv_features": None if m.kdim == m.embed_dim else m.kdim,
         "use_bias": m.in_proj_bias is not None,
         "dropout_rate": m.dropout,
+        # A model that drops is in training until it is told otherwise; without this, Flax's attention refuses to run.
         **({"broadcast_dropout": False, "deterministic": False} if m.dropout else {}),
         "decode": False,
         **weights(m),
