@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 ACCELERATORS := build/accelerators
 JAX := 'jax==0.10.2' 'flax==0.12.8'
 
-# MONAI alone, beside what .venv has: its own requirements would bring another torch.
+# MONAI and packages of other fields, beside what .venv has: their own requirements would bring another torch.
 NETWORKS := build/networks
 
 .PHONY: demo test test-slow test-accelerators test-networks bench lint clean help
@@ -56,8 +56,9 @@ test-accelerators: $(STAMP) $(ACCELERATORS)/.installed
 	$(BIN)/python -m tests.accelerators check || failed=1; \
 	exit $$failed
 
-$(NETWORKS)/.installed: $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(NETWORKS) 'monai==1.6.1'
+$(NETWORKS)/.installed: $(STAMP) tests/translated/requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --upgrade --target $(NETWORKS) 'monai==1.6.1' \
+		-r tests/translated/requirements.txt
 	@touch $@
 
 # Writes the table, and fails, with what verify said, where a network is not converted.
