@@ -1,0 +1,1 @@
+"""Tests of `translate`: what PyTorch networks become as Flax source, judged by torch's values."""
