@@ -57,7 +57,7 @@ class Node:
     frame: "Frame | None" = None
     module: Any = None
     holder: int = 0
-    part: tuple[str, ...] | None = None
+    part: Any = None
 
 
 @dataclasses.dataclass(eq=False)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from .code import Expression, call, literal, name, names, subscript
-from .emitting import Body, Emitter, Orders, Out, Untranslatable, orders_at
+from .emitting import Body, Emitter, Orders, Out, Parameter, Untranslatable, orders_at
 from .functions import FUNCTIONS
 from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
 from .layers import call_layer, is_layer
 from .orders import Order, channels_last, plain
+from .parameters import of_layer
 from .tidying import tidy
 
 
@@ -39,18 +40,19 @@ class Network:
         self.items: dict[int, list[Expression | None]] = {}
         # The Sequentials that are lists, since their items are called one by one.
         self.lists: set[int] = set()
-        self.modules = {tuple(path.split(".")) if path else (): module for path, module in root.module.named_modules()}
+        self._places: dict[int, dict[int, tuple[str, ...]]] = {}
         self.root = self.instance(root, {name: _first_orders(root, tree) for name, tree in root.parameters.items()})
 
     def instance(self, frame: Frame, orders: dict[str, Any]) -> Instance:
         """The module of a frame as an instance, whose arguments have these orders of axes."""
-        emitter = Emitter(frame, FUNCTIONS, self.call)
+        emitter = Emitter(frame, FUNCTIONS, self.call, self.read)
         body = emitter.body(orders)
         self.refused += emitter.refused
         found = Instance(frame.module, frame.path, orders, body, frame)
         known = self.instances.get(id(frame.module))
         if known is None:
             self.instances[id(frame.module)] = found
+            self._take_items(found)
             return found
         if _shown(known.body) != _shown(body):
             reason = "it does different things in different calls"
@@ -110,23 +112,53 @@ class Network:
 
     def access(self, frame: Frame, node: Node) -> Expression:
         """A module by the attributes that lead to it from the frame's."""
-        path = tuple(node.target)
-        if path[: len(frame.path)] != frame.path or path == frame.path:
-            raise Untranslatable(
-                f"it calls {'.'.join(path)}, which is not a part of it", "make it a part of one module"
-            )
-        found = name("self")
-        for n in range(len(frame.path), len(path)):
-            holder, step = self.modules[path[:n]], path[n]
+        if id(node.module) not in self._inside(frame.module):
+            words = ".".join(node.target)
+            raise Untranslatable(f"it calls {words}, which is not a part of it", "make it a part of one module")
+        return self._place(frame.module, node.module)
+
+    def read(self, frame: Frame, value: Value) -> Parameter:
+        """A parameter or buffer of the frame's module, or of one in it."""
+        assert value.attribute is not None
+        *steps, word = value.attribute
+        holder, rest = frame.module, [*steps, word]
+        while len(rest) > 1 and not is_layer(holder):
+            holder = holder._modules[rest.pop(0)]
+        found = self._place(frame.module, holder)
+        if is_layer(holder):
+            return of_layer(holder, self.given.get(id(holder)), found, ".".join(rest))
+        found = subscript(found, int(word)) if word.isdigit() else ast.Attribute(found, word, ast.Load())
+        return Parameter(Out(subscript(found, Ellipsis), plain(value.ndim)))
+
+    def _place(self, module: Any, part: Any) -> Expression:
+        """A part of a module by the attributes that lead to it."""
+        found, holder = name("self"), module
+        if part is module:
+            return found
+        for step in self._inside(module)[id(part)]:
             if isinstance(holder, torch.nn.ModuleDict):
                 found = subscript(found, step)
+            elif step.isdigit() and not self._is_list(holder):
+                found = call("getattr", found, step)
             elif step.isdigit():
                 if self._is_sequential(holder):
                     found = ast.Attribute(found, "layers", ast.Load())
                 found = subscript(found, int(step))
             else:
                 found = ast.Attribute(found, step, ast.Load())
+            holder = holder._modules[step]
         return found
+
+    def _inside(self, module: Any) -> dict[int, tuple[str, ...]]:
+        """The modules in a module, each with its place there, the first where it has several."""
+        if id(module) not in self._places:
+            self._places[id(module)] = {id(m): tuple(n.split(".")) for n, m in module.named_modules() if n}
+        return self._places[id(module)]
+
+    def _is_list(self, holder: Any) -> bool:
+        if self._is_sequential(holder) or isinstance(holder, torch.nn.ModuleList):
+            return True
+        return is_numbered(holder) and type(holder) is torch.nn.Sequential and id(holder) not in self.instances
 
     def _is_sequential(self, holder: Any) -> bool:
         return isinstance(holder, torch.nn.Sequential) and id(holder) in self.items
@@ -138,11 +170,10 @@ class Network:
         frame = node.frame
         assert frame is not None
         (x,) = values([node.args, node.kwargs])[:1] or [None]
-        numbered = all(word.isdigit() for word in node.module._modules)
-        if not numbered:
+        if not is_numbered(node.module):
             return None
         if id(node.module) not in self.lists and isinstance(x, Value) and isinstance(frame.result, Value):
-            order = self._input_order(frame, e.nice(x))
+            order = e.nice(x)
             found = self._items(frame, order)
             if found is not None:
                 items, result = found
@@ -151,18 +182,35 @@ class Network:
         self.lists.add(id(node.module))
         return self._inlined(e, node)
 
-    def _input_order(self, frame: Frame, order: Order) -> Order:
-        return order
+    def _take_items(self, instance: Instance) -> None:
+        """Of an instance that is a Sequential by another name, the items, if they simply follow one another."""
+        module, frame = instance.module, instance.frame
+        (x,) = values(frame.parameters)[:1] or [None]
+        if not (is_numbered(module) and type(module).forward is torch.nn.Sequential.forward and isinstance(x, Value)):
+            return
+        if not isinstance(frame.result, Value):
+            return
+        order = next(orders.order for orders in instance.orders.values())
+        found = self._items(frame, order)
+        if found is not None:
+            self.items[id(module)] = found[0]
 
     def _items(self, frame: Frame, order: Order) -> tuple[list[Expression | None], Order] | None:
         """One item for each module of a Sequential, and the order of what it gives; None if it is no chain."""
         (x,) = values(frame.parameters)[:1]
         items: list[Expression | None] = []
-        for word in frame.module._modules:
-            part = (*frame.path, word)
-            nodes = [n for n in frame.nodes if (n.target if n.kind != "function" else n.part) == part]
+        rest = list(frame.nodes)
+        for child in frame.module._modules.values():
+            nodes: list[Node] = []
+            while rest and child is (rest[0].part if rest[0].kind == "function" else rest[0].module):
+                nodes.append(rest.pop(0))
+                if nodes[-1].kind != "function":
+                    break
             emitter = Emitter(
-                Frame(frame.module, frame.path, {"x": x}, nodes, nodes[-1].result if nodes else x), FUNCTIONS, self.call
+                Frame(frame.module, frame.path, {"x": x}, nodes, nodes[-1].result if nodes else x),
+                FUNCTIONS,
+                self.call,
+                self.read,
             )
             body = emitter.body({"x": Orders(order)})
             if not isinstance(body.orders, Orders) or emitter.refused:
@@ -221,6 +269,12 @@ class Network:
         if not isinstance(frame.result, Value):
             raise Untranslatable("its Sequential gives several tensors", "call its layers one by one")
         return Out(e.array(frame.result), e.order(frame.result))
+
+
+def is_numbered(module: Any) -> bool:
+    """Whether a module is a Sequential whose layers have no names but their numbers."""
+    numbers = [str(n) for n in range(len(module._modules))]
+    return isinstance(module, torch.nn.Sequential) and list(module._modules) == numbers
 
 
 def _is_x(expression: ast.AST) -> bool:

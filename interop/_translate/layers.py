@@ -43,12 +43,17 @@ def is_layer(module: Any) -> bool:
 
 def call_layer(e: Emitter, node: Node, function: Expression) -> Out:
     """The call of a layer, by an expression that is the layer."""
-    if len(node.args) + len(node.kwargs) != 1:
+    x, *others = (*node.args, *node.kwargs.values())
+    more: dict[str, Any] = {}
+    if others and family(node.module) == "ConvTranspose" and len(others) == 1:
+        if others[0] is not None:
+            sizes = tuple(others[0])[-len(node.module.kernel_size) :]
+            more["output_size"] = e.number(sizes)
+    elif others:
         raise Untranslatable(f"its {type(node.module).__name__} is called with several arguments")
-    (x,) = (*node.args, *node.kwargs.values())
     order = input_order(node.module, x, e.order(x))
     result = (*order, x.ndim) if family(node.module) == "Embedding" else order
-    return Out(call(function, e.array(x, order)), result)
+    return Out(call(function, e.array(x, order), **more), result)
 
 
 def input_order(module: Any, x: Value, order: Order) -> Order:

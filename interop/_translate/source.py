@@ -72,7 +72,9 @@ def _init(cls: Class) -> str:
     lines = [f"self.{word} = {word}" for word in cls.kept]
     if cls.items is not None:
         lines.append(f"super().__init__({', '.join(map(unparse, cls.items))})")
-    lines += [f"self.{word} = {unparse(tree)}" for word, tree in cls.attributes]
+    for word, tree in cls.attributes:
+        made = unparse(tree)
+        lines.append(f"self.{word} = {made}" if word.isidentifier() else f"setattr(self, {word!r}, {made})")
     return f"def __init__(self, {', '.join(arguments)}) -> None:\n" + _indented("\n".join(lines))
 
 

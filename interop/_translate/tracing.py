@@ -74,7 +74,7 @@ class _Tracer(TorchFunctionMode):
         self.root: Frame | None = None
         self._frames: list[_Open] = []
         self._quiet = False
-        self._part: tuple[str, ...] | None = None
+        self._part: Any = None
         self._paths = _paths(module)
         self._attributes = _attributes(module)
 
@@ -147,7 +147,7 @@ class _Tracer(TorchFunctionMode):
     def _call_module(self, original: Callable[..., Any], module: Any, args: Any, kwargs: Any) -> Any:
         path = self._paths[id(module)]
         if self._frames and _is_inline(module) and not self.is_layer(module):
-            before, self._part = self._part, path
+            before, self._part = self._part, module
             try:
                 return original(module, *args, **kwargs)
             finally:
@@ -161,7 +161,8 @@ class _Tracer(TorchFunctionMode):
                 result = original(module, *args, **kwargs)
         else:
             opened = _Open(Frame(module, path))
-            args, kwargs = opened.enter(module, args, kwargs)
+            with self._silently():
+                args, kwargs = opened.enter(module, args, kwargs)
             self._frames.append(opened)
             try:
                 result = _run(original, module, args, kwargs)
@@ -176,7 +177,8 @@ class _Tracer(TorchFunctionMode):
         node = Node("module" if frame else "layer", path, *before, None, where, frame)
         node.module = module
         result = _rooted(result, lambda place: Result(node, place))
-        node.result = tree_map(lambda leaf: outside.know(leaf) if isinstance(leaf, torch.Tensor) else leaf, result)
+        with self._silently():
+            node.result = tree_map(lambda leaf: outside.know(leaf) if isinstance(leaf, torch.Tensor) else leaf, result)
         node.holder = outside.keep(result)
         outside.frame.nodes.append(node)
         return result
@@ -199,16 +201,16 @@ class _Tracer(TorchFunctionMode):
                         "compute a new tensor in place of writing into this one",
                     )
                 return value
-            if id(tensor) in self._attributes:
-                path = self._attributes[id(tensor)]
-                if path[: len(here.frame.path)] != here.frame.path:
-                    self.refuse(
-                        f"it uses {'.'.join(path)}, a parameter of a module that is not in it",
-                        "give it the tensor as an argument",
-                    )
+            if id(tensor) in here.attributes:
                 value = here.know(tensor)
-                value.attribute = path[len(here.frame.path) :]
+                value.attribute = here.attributes[id(tensor)]
                 return value
+            if id(tensor) in self._attributes:
+                self.refuse(
+                    f"it uses {'.'.join(self._attributes[id(tensor)])}, a parameter of a module that is not in it",
+                    "give it the tensor as an argument",
+                )
+                return here.know(tensor)
             if any(id(tensor) in outer.values for outer in self._frames[:-1]):
                 self.refuse("it uses a tensor that it was not called with", "give it the tensor as an argument")
             value = here.know(tensor, fixed=True)
@@ -244,6 +246,7 @@ class _Open:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.values: dict[int, Value] = {}
+        self.attributes = _attributes(frame.module)
         # Nothing may be freed, or another tensor would get its place in memory and so its number.
         self._kept: list[Any] = []
 

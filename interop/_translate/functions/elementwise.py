@@ -86,6 +86,12 @@ def _same(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
     return Out(e.array(x), e.order(x))
 
 
+def _dropout(e: Emitter, x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Out:
+    if p:
+        raise Untranslatable("dropout as a function", "use torch.nn.Dropout")
+    return Out(e.array(x), e.order(x))
+
+
 def _neg(e: Emitter, x: Value) -> Out:
     return Out(operation("-", e.array(x)), e.order(x))
 
@@ -183,6 +189,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{word: _two(function) for word, function in _TWO.items()},
     **{word: one(function) for word, function in _ONE.items()},
     **dict.fromkeys(_SAME, _same),
+    "dropout": _dropout,
     "neg": _neg,
     "negative": _neg,
     "__neg__": _neg,
