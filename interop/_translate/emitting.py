@@ -39,6 +39,15 @@ class Several:
     orders: Sequence[Order]
 
 
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A parameter or buffer: how it is read; if it is a layer's, the layer, torch's and the expression that is it."""
+
+    out: Out
+    layer: Any = None
+    access: Expression | None = None
+
+
 @dataclasses.dataclass(eq=False)
 class Line:
     """An assignment to one variable, or to several at once; a comment goes before it."""
@@ -65,18 +74,22 @@ class Body:
 Handler: TypeAlias = Callable[..., Any]
 # How a layer or a module is called: with the emitter and the node.
 CallModule: TypeAlias = Callable[["Emitter", Node], Any]
+# How a parameter or buffer is read: with the frame and its value there.
+Read: TypeAlias = Callable[[Frame, Value], "Parameter"]
 
 
 class Emitter:
     """Writes one frame."""
 
-    def __init__(self, frame: Frame, functions: dict[str, Handler], call_module: CallModule) -> None:
+    def __init__(self, frame: Frame, functions: dict[str, Handler], call_module: CallModule, read: Read) -> None:
         self.frame = frame
         self.node: Node | None = None
         self.lines: list[Line] = []
         self.hints: dict[str, list[str]] = {}
         self.refused: list[Refusal] = []
-        self._functions, self._call_module = functions, call_module
+        # The values and nodes that something is made of.
+        self.needed: set[Any] = set()
+        self._functions, self._call_module, self._read = functions, call_module, read
         self._known: dict[Value, tuple[Expression, Order]] = {}
         self._sizes: dict[Any, Expression] = {}
         self._holders: dict[int, Expression] = {}
@@ -123,6 +136,7 @@ class Emitter:
                 for tree in (node.args, node.kwargs):
                     needed |= {value for value in values(tree)}
                     needed |= {one for _, leaf in leaves(tree) for one in _sources(leaf)}
+        self.needed = needed
         return live[::-1]
 
     def _emit(self, node: Node) -> None:
@@ -177,7 +191,7 @@ class Emitter:
                     self._sizes[leaf.source] = expression
         else:
             for leaf, one in zip([leaf for _, leaf in leaves(result)], [one for _, one in leaves(made)], strict=True):
-                if isinstance(leaf, Value):
+                if isinstance(leaf, Value) and one is not None:
                     self.set(leaf, one)
 
     def set(self, value: Value, made: Out) -> None:
@@ -244,16 +258,24 @@ class Emitter:
 
     def _find(self, value: Value) -> tuple[Expression, Order]:
         if value not in self._known:
-            self._known[value] = self._outside(value), plain(value.ndim)
+            found = self._outside(value)
+            self._known[value] = found.expression, found.order
         return self._known[value]
 
-    def _outside(self, value: Value) -> Expression:
+    def _outside(self, value: Value) -> Out:
         """A parameter, a buffer or a constant."""
         if value.attribute is not None:
-            return subscript(name(".".join(("self", *value.attribute))), Ellipsis)
+            return self._read(self.frame, value).out
         if value.constant is not None:
-            return constant(value)
+            return Out(constant(value), plain(value.ndim))
         raise AssertionError(f"nothing makes {value}")
+
+    def layer(self, value: Value, kind: type) -> Expression | None:
+        """The layer of this class whose weight a value is, or None."""
+        if value.attribute is None or value.attribute[-1] != "weight":
+            return None
+        found = self._read(self.frame, value)
+        return found.access if isinstance(found.layer, kind) else None
 
     def number(self, value: Any) -> Expression:
         """The expression of a number: of a size, by where it comes from."""
@@ -307,7 +329,7 @@ class Emitter:
 
     def _broadcast(self, value: Value, order: Order) -> Expression:
         missing = len(order) - value.ndim
-        if value.ndim == 0:
+        if value.ndim == 0 or (value.attribute is not None and set(value.shape) == {1}):
             return self.array(value)
         own = tuple(axis - missing for axis in order if axis >= missing)
         expression = self.array(value, own)

@@ -1,6 +1,6 @@
 """The table of torch's functions: for each, what it becomes, by its name."""
 
-from . import activations, elementwise, reductions, shapes, windows
+from . import activations, attention, elementwise, norms, products, reductions, shapes, weighted, windows
 
 FUNCTIONS = {
     **elementwise.FUNCTIONS,
@@ -8,4 +8,8 @@ FUNCTIONS = {
     **shapes.FUNCTIONS,
     **reductions.FUNCTIONS,
     **windows.FUNCTIONS,
+    **products.FUNCTIONS,
+    **attention.FUNCTIONS,
+    **weighted.FUNCTIONS,
+    **norms.FUNCTIONS,
 }
