@@ -9,6 +9,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from flax import nnx
+
+from .._from_torch.made import Make
 from .code import Expression, call, literal, name, operation, subscript
 from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
 from .orders import Order, channels_last, moved, plain
@@ -60,7 +63,10 @@ class Line:
 
 @dataclasses.dataclass(eq=False)
 class Body:
-    """A frame as code: the arguments that the method takes, its lines, and what it returns."""
+    """A frame as code: the arguments that the method takes, its lines, and what it returns.
+
+    `extras` are attributes that torch's module does not have, with the layers that they hold.
+    """
 
     arguments: list[str]
     lines: list[Line]
@@ -68,6 +74,7 @@ class Body:
     orders: Any
     hints: dict[str, list[str]]
     shapes: dict[str, str] = dataclasses.field(default_factory=dict)
+    extras: dict[str, Make] = dataclasses.field(default_factory=dict)
 
 
 # What a function of torch's becomes: called with the emitter and torch's own arguments.
@@ -89,6 +96,7 @@ class Emitter:
         self.refused: list[Refusal] = []
         # The values and nodes that something is made of.
         self.needed: set[Any] = set()
+        self.extras: dict[str, Make] = {}
         self._functions, self._call_module, self._read = functions, call_module, read
         self._known: dict[Value, tuple[Expression, Order]] = {}
         self._sizes: dict[Any, Expression] = {}
@@ -114,7 +122,7 @@ class Emitter:
         for node in self._live():
             self.emit(node)
         result, result_orders = self._returned(self.frame.result)
-        return Body(arguments, self.lines, result, result_orders, self.hints, shapes)
+        return Body(arguments, self.lines, result, result_orders, self.hints, shapes, self.extras)
 
     def emit(self, node: Node) -> None:
         """Writes what one call becomes."""
@@ -126,7 +134,7 @@ class Emitter:
 
     def _live(self) -> list[Node]:
         """The nodes whose results are needed."""
-        needed = {value for value in values(self.frame.result)}
+        needed: set[Any] = set(values(self.frame.result))
         needed |= {one for _, leaf in leaves(self.frame.result) for one in _sources(leaf)}
         live = []
         for node in reversed(self.frame.nodes):
@@ -134,7 +142,7 @@ class Emitter:
             if given & needed or node in needed:
                 live.append(node)
                 for tree in (node.args, node.kwargs):
-                    needed |= {value for value in values(tree)}
+                    needed |= set(values(tree))
                     needed |= {one for _, leaf in leaves(tree) for one in _sources(leaf)}
         self.needed = needed
         return live[::-1]
@@ -170,7 +178,7 @@ class Emitter:
             assert isinstance(made, Out), node.target
             self.set(result, made)
         elif isinstance(made, Several):
-            given = [leaf for leaf in result]
+            given = list(result)
             targets = [self._variable(value) for value in given]
             self.lines.append(Line(targets, made.expression, several=True, comment=self._comment))
             for value, target, order in zip(given, targets, made.orders, strict=True):
@@ -218,6 +226,17 @@ class Emitter:
         self.lines.append(Line([target], expression, comment=self._comment))
         self._comment = ""
         return ast.Name(target, ast.Load())
+
+    def extra(self, word: str, layer: Make) -> Expression:
+        """The attribute that holds a layer which torch's module does not have, as it calls a function there."""
+        for known, other in self.extras.items():
+            if other == layer:
+                return name(f"self.{known}")
+        module = self.frame.module
+        taken = {*module._modules, *module._parameters, *module._buffers, *self.extras, *dir(nnx.Module)}
+        found = next(one for n in range(len(taken) + 1) if (one := f"{word}{n + 1}" if n else word) not in taken)
+        self.extras[found] = layer
+        return name(f"self.{found}")
 
     def comment(self, words: str) -> None:
         """What to say of the line that is being written."""
@@ -325,9 +344,10 @@ class Emitter:
         rank = max(value.ndim for value in given)
         widest = max((value for value in given if value.ndim == rank), key=lambda value: _elements(value.shape))
         order = self.order(widest)
-        return [self._broadcast(one, order) if isinstance(one, Value) else self.number(one) for one in operands], order
+        return [self.broadcast(one, order) if isinstance(one, Value) else self.number(one) for one in operands], order
 
-    def _broadcast(self, value: Value, order: Order) -> Expression:
+    def broadcast(self, value: Value, order: Order) -> Expression:
+        """A tensor as it is given to what has axes in this order, to which it broadcasts as torch's do."""
         missing = len(order) - value.ndim
         if value.ndim == 0 or (value.attribute is not None and set(value.shape) == {1}):
             return self.array(value)
@@ -383,10 +403,24 @@ def _elements(shape: tuple[int, ...]) -> int:
     return product
 
 
+# torch's dtypes by other names; those of 64 bits are what JAX takes for want of another, which is so wide if it may be.
+_DTYPES = {
+    "half": "float16", "float": "float32", "bool": "bool", "long": "int", "int64": "int", "double": "float",
+    "float64": "float", "cdouble": "complex", "complex128": "complex", "cfloat": "complex64", "short": "int16",
+}  # fmt: skip
+
+
 def dtype(value: Any) -> Expression:
     """A dtype of torch's by JAX's name."""
     found = str(value).removeprefix("torch.")
-    return name(f"jnp.{ {'bool': 'bool_', 'half': 'float16', 'float': 'float32', 'long': 'int32'}.get(found, found) }")
+    found = _DTYPES.get(found, found)
+    return name(found if found in ("bool", "int", "float", "complex") else f"jnp.{found}")
+
+
+def unlike(value: Any, kind: type) -> dict[str, Expression]:
+    """The argument `dtype`, unless it is what JAX takes for numbers of this kind in Python."""
+    usual = {bool: ("bool",), int: ("int64",), float: ("float32", "float64"), complex: ("complex64", "complex128")}
+    return {} if str(value).removeprefix("torch.") in usual[kind] else {"dtype": dtype(value)}
 
 
 MOST_WRITTEN = 64
@@ -394,13 +428,32 @@ MOST_WRITTEN = 64
 
 def constant(value: Value) -> Expression:
     """A tensor that the network holds outside its parameters, as it would be made."""
-    found = value.constant
-    if found.numel() and bool((found == found.flatten()[0]).all()):
-        number = found.flatten()[0].item()
-        return call("jnp.full", value.shape, number, dtype=dtype(found.dtype)) if value.ndim else literal(number)
-    if found.numel() > MOST_WRITTEN:
+    return written(value.constant)
+
+
+def written(tensor: Any) -> Expression:
+    """A tensor's values as source."""
+    kind = type(tensor.new_zeros(()).item())
+    more = unlike(tensor.dtype, kind)
+    numbers = tensor.flatten()
+    if tensor.ndim == 0:
+        return call("jnp.array", tensor.item(), **more)
+    if len(numbers) and bool((numbers == numbers[0]).all()):
+        return call("jnp.full", tuple(tensor.shape), numbers[0].item(), **more)
+    if kind is int and len(numbers) > 2 and len(numbers) == tensor.shape[-1]:
+        steps = numbers[1:] - numbers[:-1]
+        if bool((steps == steps[0]).all()):
+            return _progression(numbers.tolist(), tensor.ndim, more)
+    if len(numbers) > MOST_WRITTEN:
         raise Untranslatable(
-            f"it uses a tensor of {found.numel():,} values that is neither a parameter nor a buffer",
-            "register it as a buffer",
+            f"it uses a tensor of {len(numbers):,} values that its state dict does not hold",
+            "register it as a buffer, which is persistent",
         )
-    return call("jnp.array", found.tolist(), dtype=dtype(found.dtype))
+    return call("jnp.array", tensor.tolist(), **more)
+
+
+def _progression(numbers: list[int], ndim: int, more: dict[str, Expression]) -> Expression:
+    first, step = numbers[0], numbers[1] - numbers[0]
+    bounds = (first, first + step * len(numbers), step) if step != 1 else (first, first + len(numbers))
+    found = call("jnp.arange", *(bounds[1:] if bounds[0] == 0 and step == 1 else bounds), **more)
+    return subscript(found, (None,) * (ndim - 1)) if ndim > 1 else found
