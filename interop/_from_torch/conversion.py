@@ -15,43 +15,8 @@ from .recurrent import RECURRENT, zero_biases
 from .twins import ALONE, TWINS, moved_axes
 
 
-def from_torch(module: Any, *, rngs: nnx.Rngs | None = None) -> Any:
-    """The nnx twin of a PyTorch module: built with its arguments, filled with its weights, in its mode.
-
-    `module` is a ConvTranspose (which becomes this library's), another layer or an activation that Flax has, or an
-    `nn.Sequential` of them, nested or not, which becomes an `nnx.Sequential`. What PyTorch takes as `(N, C, *spatial)`
-    the result takes, and gives, as `(N, *spatial, C)`; vectors, and sequences of vectors or of indices (for a Linear, a
-    LayerNorm, an Embedding, an LSTM, attention), are the same for both. A Flatten keeps PyTorch's order, channels
-    first; as the first layer it takes maps, channels last. A BatchNorm1d, a GroupNorm, or a PReLU with a slope per
-    channel takes vectors beside a Linear. A LayerNorm over several axes takes maps after a layer that gives them, and
-    has the same axes in both elsewhere.
-
-    Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
-    in training (`model.eval()` ends it) and compute the same, apart from what Dropout drops. What they learn can
-    differ: Flax's BatchNorm adds the biased variance to its running one, folded norms are no longer updated, and an
-    Embedding has no padding_idx. An InstanceNorm with running statistics becomes, in evaluation, a BatchNorm, and in
-    training it is refused.
-
-    Args:
-      module: the torch module; it is not changed.
-      rngs: what Dropout draws from in training; None means `nnx.Rngs(0)`.
-
-    Returns:
-      An nnx module; for an activation by itself, a function. A cell's carry is Flax's, `(c, h)` for an LSTMCell;
-      attention gives its output without the weights, and an LSTM or a GRU its outputs without the state.
-
-    Raises:
-      TypeError: `module` is not a torch module.
-      ValueError: what Flax cannot express, all of it, with the place, the reason and what to do; including hooks,
-        overridden forward methods, and parameters that several modules share.
-
-    Example:
-      >>> import jax.numpy as jnp, torch
-      >>> from jax_tconv import interop
-      >>> decoder = torch.nn.Sequential(torch.nn.ConvTranspose2d(8, 4, 2, stride=2), torch.nn.ReLU())
-      >>> interop.from_torch(decoder)(jnp.ones((1, 16, 16, 8))).shape
-      (1, 32, 32, 4)
-    """
+def convert(module: Any, rngs: nnx.Rngs | None = None) -> Any:
+    """The twin of a layer or of a Sequential; see `from_torch`."""
     torch = sys.modules.get("torch")  # a torch module cannot be here without torch
     if torch is None or not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
@@ -76,7 +41,7 @@ class _Conversion:
     def twin(self, module: Any, path: str) -> Any:
         """The twin of the module at `path`; if it has none, None, and the faults say why."""
         try:
-            name = _torch_class(module)
+            name = torch_class(module)
             _check_hooks(module)
             return self._sequential(module, path) if name == "Sequential" else self._layer(module, name, path)
         except ValueError as error:
@@ -104,7 +69,7 @@ class _Conversion:
         if key not in self.layers:
             layer = twin.make(self.rngs)
             if isinstance(layer, nnx.BatchNorm):
-                _set_dtype_of_statistics(layer)
+                set_dtype_of_statistics(layer)
             state_dict = module.state_dict()
             if name in RECURRENT:
                 state_dict |= zero_biases(module)
@@ -114,13 +79,13 @@ class _Conversion:
         return self.layers[key]
 
 
-def _set_dtype_of_statistics(layer: nnx.BatchNorm) -> None:
+def set_dtype_of_statistics(layer: nnx.BatchNorm) -> None:
     """Flax makes them float32 whatever param_dtype is."""
     for statistic in (layer.mean, layer.var):
         statistic.set_value(statistic[...].astype(layer.param_dtype))
 
 
-def _torch_class(module: Any) -> str:
+def torch_class(module: Any) -> str:
     """The name of the torch class in the table whose instance `module` is, and whose forward method it must have."""
     import torch
 

@@ -25,6 +25,7 @@ class Class:
       items: for a Sequential, what it holds.
       body: what its method does.
       kept: the arguments that the method needs too.
+      links: the places of modules that stand at several, each with the first.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Class:
     items: list[Expression] | None
     body: Body
     kept: list[str]
+    links: list[tuple[Expression, Expression]]
 
     @property
     def takes_rngs(self) -> bool:
@@ -76,6 +78,7 @@ class _Draft:
         self.is_sequential = id(instance.module) in construction.network.items
         self.items = construction.items(instance) if self.is_sequential else None
         self.attributes = [] if self.is_sequential else construction.attributes(instance)
+        self.links = construction.links(instance)
         self.body = instance.body
 
     @property
@@ -108,7 +111,8 @@ class _Draft:
         """The code without these constants."""
         shape = [dump(tree) for tree in self.trees()]
         lines = [(line.targets, line.several) for line in self.body.lines]
-        return repr(([word for word, _ in self.attributes], self.body.arguments, lines, shape))
+        links = [ast.dump(end) for link in self.links for end in link]
+        return repr(([word for word, _ in self.attributes], self.body.arguments, lines, shape, links))
 
 
 def _walk(tree: Any) -> Iterator[Any]:
@@ -173,7 +177,7 @@ def _unified(group: list[_Draft]) -> Class:
     items = None if first.items is None else [_with_arguments(tree) for tree in first.items]
     lines = [dataclasses.replace(line, expression=_with_arguments(line.expression)) for line in first.body.lines]
     body = dataclasses.replace(first.body, lines=lines, result=_with_arguments(first.body.result))
-    return Class("", [draft.instance for draft in group], arguments, attributes, items, body, kept)
+    return Class("", [draft.instance for draft in group], arguments, attributes, items, body, kept, first.links)
 
 
 def _with_arguments(tree: Any) -> Any:

@@ -18,6 +18,7 @@ class Construction:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self._places = _places(network.root.module)
 
     def attributes(self, instance: Instance) -> list[tuple[str, Expression]]:
         """What the instance's `__init__` sets, in torch's order."""
@@ -25,14 +26,36 @@ class Construction:
         found = [(word, self._parameter(tensor)) for word, tensor in module._parameters.items() if tensor is not None]
         found += [(word, self._buffer(tensor)) for word, tensor in _buffers(module)]
         for word, child in module._modules.items():
-            made_as = None if child is None else self.part(child, (*instance.path, word))
+            made_as = None if child is None else self._first(child, (*instance.path, word))
             if made_as is not None:
                 found.append((word, made_as))
-        return found
+        return found + [(word, spelled(layer)) for word, layer in instance.body.extras.items()]
 
     def items(self, instance: Instance) -> list[Expression]:
         """The items of an instance that is a Sequential."""
         return self._items(instance.module, instance.path)
+
+    def links(self, instance: Instance) -> list[tuple[Expression, Expression]]:
+        """What is at several places below the instance, and below no other first: each later place, and the first."""
+        found = []
+        for first, *others in self._places.values():
+            for other in others:
+                if self._holder(first, other) is instance:
+                    below = len(instance.path)
+                    ends = [self.network.reached(instance.module, path[below:]) for path in (other, first)]
+                    found.append((ends[0], ends[1]))
+        return found
+
+    def _holder(self, first: tuple[str, ...], other: tuple[str, ...]) -> Instance:
+        """The innermost instance that both places are in."""
+        instances = {instance.path: instance for instance in self.network.instances.values()}
+        shared = next(n for n, (a, b) in enumerate(zip(first, other, strict=False)) if a != b)
+        return next(instances[first[:n]] for n in range(shared, -1, -1) if first[:n] in instances)
+
+    def _first(self, module: Any, path: tuple[str, ...]) -> Expression | None:
+        """What makes a module at its first place; at others it is put there by `links`."""
+        places = self._places.get(id(module), [path])
+        return self.part(module, path) if path not in places or path == places[0] else None
 
     def part(self, module: Any, path: tuple[str, ...]) -> Expression | None:
         """The expression that makes a module; None if there is nothing to make."""
@@ -56,7 +79,7 @@ class Construction:
         return [self._item(child, (*path, word)) if item is None else item for (word, child), item in children]
 
     def _item(self, module: Any, path: tuple[str, ...]) -> Expression:
-        found = self.part(module, path)
+        found = self._first(module, path)
         # Its number is taken, so that those after it keep theirs.
         return name("nnx.identity") if found is None else found
 
@@ -72,6 +95,22 @@ class Construction:
 
     def _buffer(self, tensor: Any) -> Expression:
         return call("nnx.BatchStat", _initial(tensor, trained=False))
+
+
+def _places(module: Any) -> dict[int, list[tuple[str, ...]]]:
+    """The modules with tensors that stand at several places, and are in nothing that does, with the places."""
+    found: dict[int, list[tuple[str, ...]]] = {}
+
+    def walk(module: Any, path: tuple[str, ...]) -> None:
+        for word, child in module._modules.items():
+            if child is None or not any(True for _ in (*child.parameters(), *child.buffers())):
+                continue
+            found.setdefault(id(child), []).append((*path, word))
+            if len(found[id(child)]) == 1:
+                walk(child, (*path, word))
+
+    walk(module, ())
+    return {key: places for key, places in found.items() if len(places) > 1}
 
 
 def _buffers(module: Any) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,9 @@ class Value:
       attribute: for a parameter or buffer of a module, its path below the frame's module.
       constant: for any other tensor that the run did not make, its values.
       fixed: whether it is the same for all inputs and parameters.
+      example: of a fixed tensor with few elements, its values.
       version: torch's count of what was written into its memory.
+      stale: whether a write elsewhere changed the tensor after it was this value.
     """
 
     shape: tuple[int, ...]
@@ -24,7 +26,9 @@ class Value:
     attribute: tuple[str, ...] | None = None
     constant: Any = None
     fixed: bool = False
+    example: Any = None
     version: int = 0
+    stale: bool = False
 
     @property
     def ndim(self) -> int:
@@ -46,6 +50,7 @@ class Node:
       module: the module itself.
       holder: the number of the object that it gave.
       part: for a function, the module without tensors, such as an activation, in which it was called.
+      refusal: if it cannot be translated, whatever it is, the reason and what would do.
     """
 
     kind: str
@@ -58,6 +63,7 @@ class Node:
     module: Any = None
     holder: int = 0
     part: Any = None
+    refusal: tuple[str, str] | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -91,7 +97,8 @@ class Refusal:
 
     def __str__(self) -> str:
         place = ".".join(self.path) or "the module itself"
-        return f"{place} ({self.where}): {self.reason}" + (f"; {self.advice}" if self.advice else "")
+        where = f" ({self.where})" if self.where else ""
+        return f"{place}{where}: {self.reason}" + (f"; {self.advice}" if self.advice else "")
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -103,6 +110,8 @@ def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
         return items if isinstance(tree, list) else tuple(items)
     if isinstance(tree, dict):
         return {key: tree_map(function, item) for key, item in tree.items()}
+    if _holds_tensors(tree):
+        return tree_map(function, fields(tree))
     if isinstance(tree, slice):
         return slice(*(tree_map(function, item) for item in (tree.start, tree.stop, tree.step)))
     return function(tree)
@@ -116,10 +125,24 @@ def leaves(tree: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
     elif isinstance(tree, dict):
         for key, item in tree.items():
             yield from leaves(item, (*place, key))
+    elif _holds_tensors(tree):
+        yield from leaves(fields(tree), place)
     elif isinstance(tree, slice):
         yield from leaves((tree.start, tree.stop, tree.step), place)
     else:
         yield place, tree
+
+
+def _holds_tensors(tree: Any) -> bool:
+    """Whether a thing is a dataclass with tensors, which counts as a dict, as a function takes or gives it."""
+    if not dataclasses.is_dataclass(tree) or isinstance(tree, type | Value | Node | Frame):
+        return False
+    return any(hasattr(leaf, "shape") for _, leaf in leaves(fields(tree)))
+
+
+def fields(tree: Any) -> dict[str, Any]:
+    """The fields of a dataclass by their names."""
+    return {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
 
 
 def values(tree: Any) -> list[Value]:

@@ -132,10 +132,12 @@ class Network:
 
     def _place(self, module: Any, part: Any) -> Expression:
         """A part of a module by the attributes that lead to it."""
+        return name("self") if part is module else self.reached(module, self._inside(module)[id(part)])
+
+    def reached(self, module: Any, path: tuple[str, ...]) -> Expression:
+        """What is at a path below a module, by the attributes that lead to it."""
         found, holder = name("self"), module
-        if part is module:
-            return found
-        for step in self._inside(module)[id(part)]:
+        for step in path:
             if isinstance(holder, torch.nn.ModuleDict):
                 found = subscript(found, step)
             elif step.isdigit() and not self._is_list(holder):

@@ -9,7 +9,7 @@ from flax import nnx
 
 import jax_tconv.nnx
 
-from .._from_torch.conversion import _torch_class as torch_class
+from .._from_torch.conversion import torch_class
 from .._from_torch.forms import LAST, MAPS, VECTOR, Site
 from .._from_torch.made import RNGS, Apply, Make
 from .._from_torch.twins import TWINS

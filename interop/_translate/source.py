@@ -22,7 +22,7 @@ WIDTH = 120
 _LETTERS = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 
 
-def write_source(classes: list[Class], root: Class, words: str) -> str:
+def write_source(classes: list[Class], words: str) -> str:
     """The whole file."""
     text = "\n\n\n".join(_class(cls) for cls in classes)
     missing = "_missing(" in text
@@ -64,7 +64,7 @@ def _class(cls: Class) -> str:
 
 
 def _init(cls: Class) -> str:
-    if not cls.attributes and not cls.items and not cls.kept:
+    if not cls.links and not cls.attributes and not cls.items and not cls.kept:
         return ""
     arguments = [f"{word}: {_type(values)}" for word, values in cls.arguments.items()]
     if cls.takes_rngs:
@@ -75,7 +75,10 @@ def _init(cls: Class) -> str:
     for word, tree in cls.attributes:
         made = unparse(tree)
         lines.append(f"self.{word} = {made}" if word.isidentifier() else f"setattr(self, {word!r}, {made})")
-    return f"def __init__(self, {', '.join(arguments)}) -> None:\n" + _indented("\n".join(lines))
+    if cls.links:
+        lines.append("# One module at several places, as in PyTorch.")
+        lines += [f"{unparse(other)} = {unparse(first)}" for other, first in cls.links]
+    return f"def __init__({', '.join(['self', *arguments])}) -> None:\n" + _indented("\n".join(lines))
 
 
 def _method(cls: Class) -> str:

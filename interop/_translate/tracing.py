@@ -47,8 +47,14 @@ def trace(
 ) -> tuple[Frame, list[Refusal]]:
     """The record of `module(*args)` in evaluation mode, and what in it cannot be followed."""
     tracer = _Tracer(module, is_layer)
-    with _slow_attention(), torch.no_grad(), tracer.watching(), tracer:
-        module(*args)
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        with _slow_attention(), torch.no_grad(), tracer.watching(), tracer:
+            module(*args)
+    finally:
+        for part, mode in modes:
+            part.training = mode
     assert tracer.root is not None
     return tracer.root, list(dict.fromkeys(tracer.refused))
 

@@ -1,0 +1,41 @@
+"""Modules left as they were, whatever a run of theirs does to them."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+
+class Written:
+    """The values that tensors had before a run wrote into them."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def keep(self, tensor: torch.Tensor) -> None:
+        """Notes the values of a tensor that is about to be written into."""
+        self._before.setdefault(id(tensor), (tensor, tensor.detach().clone()))
+
+    def restore(self) -> None:
+        """Puts the values back."""
+        for tensor, before in self._before.values():
+            tensor.detach().copy_(before)
+
+
+@contextlib.contextmanager
+def unchanged(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; then each module has the attributes, modules, tensors and mode again that it had."""
+    before = [(live, dict(live)) for part in module.modules() for live in _tables(part)]
+    module.eval()
+    try:
+        yield
+    finally:
+        for live, entries in before:
+            live.clear()
+            live.update(entries)
+
+
+def _tables(part: torch.nn.Module) -> list[dict[str, Any]]:
+    """The dicts of a module that a run may change."""
+    return [vars(part), part._parameters, part._buffers, part._modules]  # type: ignore[list-item]

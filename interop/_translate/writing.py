@@ -1,0 +1,61 @@
+"""The steps from a module to its source."""
+
+from typing import Any
+
+from .classes import find_classes
+from .graph import Value, leaves
+from .instances import Network
+from .layers import is_layer
+from .naming import name_variables
+from .orders import Order
+from .source import write_source
+from .tidying import tidy
+from .tracing import trace
+from .translation import Translation, TranslationError
+
+_LETTERS = "ncdhw"
+
+
+def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
+    """The translation of a module on these inputs."""
+    root, refused = trace(module, inputs, is_layer)
+    network = Network(root)
+    refused = list(dict.fromkeys([*refused, *network.refused]))
+    if refused and not partial:
+        raise TranslationError(refused)
+    for instance in network.instances.values():
+        tidy(instance.body)
+        name_variables(instance.body)
+    classes = find_classes(network)
+    source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")
+    return Translation(source, classes[-1].name, _axes(network))
+
+
+def _axes(network: Network) -> dict[str, str]:
+    """The axes of what the network takes and gives."""
+    taken = [
+        (value, orders)
+        for word in network.root.frame.parameters
+        for place, value in leaves(network.root.frame.parameters[word])
+        if isinstance(value, Value)
+        for orders in [_at(network.root.orders[word], place)]
+    ]
+    found = {}
+    for n, (value, order) in enumerate(taken):
+        found["(input)" if n == 0 else f"(input)[{n}]"] = _rule(order)
+    for place, value in leaves(network.root.frame.result):
+        if isinstance(value, Value):
+            keys = "".join(f"[{key!r}]" for key in place)
+            found[f"(output){keys}"] = _rule(_at(network.root.body.orders, place))
+    return found
+
+
+def _at(tree: Any, place: tuple[Any, ...]) -> Order:
+    for key in place:
+        tree = tree[key]
+    return tree.order
+
+
+def _rule(order: Order) -> str:
+    words = [f"a{n}" for n in range(len(order))]
+    return f"{' '.join(words)} -> {' '.join(words[axis] for axis in order)}"
