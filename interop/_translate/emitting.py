@@ -51,14 +51,26 @@ class Parameter:
     access: Expression | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """The head of a loop: its variables, and what they run through."""
+
+    variables: str
+    source: str
+
+
 @dataclasses.dataclass(eq=False)
 class Line:
-    """An assignment to one variable, or to several at once; a comment goes before it."""
+    """An assignment to one variable, or to several at once; a comment goes before it, and it may be in a loop.
+
+    Without targets, it raises its expression.
+    """
 
     targets: list[str]
     expression: Expression
     several: bool = False
     comment: str = ""
+    loop: Loop | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -121,7 +133,12 @@ class Emitter:
                     self._sizes[Given((parameter, *place))] = variable
         for node in self._live():
             self.emit(node)
-        result, result_orders = self._returned(self.frame.result)
+        try:
+            result, result_orders = self._returned(self.frame.result)
+        except Untranslatable as refused:
+            where = self.frame.nodes[-1].where if self.frame.nodes else ""
+            self._refuse(Node("refusal", "", (), {}, None, where), refused)
+            result, result_orders = literal(None), tree_map(lambda leaf: Orders(()), self.frame.result)
         return Body(arguments, self.lines, result, result_orders, self.hints, shapes, self.extras)
 
     def emit(self, node: Node) -> None:
@@ -139,7 +156,7 @@ class Emitter:
         live = []
         for node in reversed(self.frame.nodes):
             given = {one for _, leaf in leaves(node.result) for one in ({leaf} if isinstance(leaf, Value) else ())}
-            if given & needed or node in needed:
+            if given & needed or node in needed or node.kind == "refusal":
                 live.append(node)
                 for tree in (node.args, node.kwargs):
                     needed |= set(values(tree))
@@ -148,6 +165,8 @@ class Emitter:
         return live[::-1]
 
     def _emit(self, node: Node) -> None:
+        if node.refusal is not None:
+            raise Untranslatable(*node.refusal)
         if node.kind != "function":
             self._set(node.result, self._call_module(self, node), node)
             return
@@ -165,11 +184,28 @@ class Emitter:
         self._set(node.result, results, node)
 
     def _refuse(self, node: Node, refused: Untranslatable) -> None:
-        self.refused.append(Refusal(self.frame.path, node.where, refused.reason, refused.advice))
-        what = f"{node.target if node.kind == 'function' else '.'.join(node.target)}: {refused.reason}"
-        missing = call("_missing", what)
-        for value in values(node.result):
-            self.set(value, Out(missing, plain(value.ndim)))
+        """Notes what cannot be translated; where it belongs stands what raises an error that says why."""
+        refusal = Refusal(self.frame.path, node.where, refused.reason, refused.advice)
+        self.refused.append(refusal)
+        target = node.target if node.kind != "layer" else type(node.module).__name__
+        what = ".".join(target) if isinstance(target, tuple) else target
+        place = f" ({node.where})" if node.where else ""
+        reason = f"{refused.reason}; {refused.advice}" if refused.advice else refused.reason
+        if node.result is None:
+            comment = f"TODO{place}: what follows is what happens on the example"
+            self.lines.append(Line([], call("NotImplementedError", reason), comment=comment))
+            return
+        given = [self.array(value) for value in dict.fromkeys(values([node.args, node.kwargs])) if value in self._known]
+        missing = call("missing", f"{what}: {reason}", *given)
+        found = values(node.result)
+        shapes = ", ".join(str(value.shape) for value in found)
+        self._comment = f"TODO: {what}{place}, which gives {shapes}"
+        if isinstance(node.result, Value):
+            self.set(node.result, Out(missing, plain(node.result.ndim)))
+        else:
+            whole = self.temporary(missing)
+            for n, value in enumerate(found):
+                self._known[value] = subscript(whole, n), plain(value.ndim)
 
     # Results
 

@@ -40,6 +40,7 @@ class Network:
         self.items: dict[int, list[Expression | None]] = {}
         # The Sequentials that are lists, since their items are called one by one.
         self.lists: set[int] = set()
+        self._modules = {id(module): module for module in root.module.modules()}
         self._places: dict[int, dict[int, tuple[str, ...]]] = {}
         self.root = self.instance(root, {name: _first_orders(root, tree) for name, tree in root.parameters.items()})
 
@@ -149,6 +150,18 @@ class Network:
             else:
                 found = ast.Attribute(found, step, ast.Load())
             holder = holder._modules[step]
+        return found
+
+    def lengths(self, instance: Instance) -> dict[str, int]:
+        """How many items the lists in an instance have, by the expressions that lead to them."""
+        found = {}
+        for key, path in self._inside(instance.module).items():
+            holder = self._modules[key]
+            if self._is_list(holder):
+                lead = self.reached(instance.module, path)
+                if self._is_sequential(holder):
+                    lead = ast.Attribute(lead, "layers", ast.Load())
+                found[ast.unparse(lead)] = len(holder._modules)
         return found
 
     def _inside(self, module: Any) -> dict[int, tuple[str, ...]]:

@@ -25,14 +25,14 @@ _LETTERS = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 def write_source(classes: list[Class], words: str) -> str:
     """The whole file."""
     text = "\n\n\n".join(_class(cls) for cls in classes)
-    missing = "_missing(" in text
+    missing = "missing(" in text
     head = [f'"""{words}"""', ""]
     imports = _imports(text)
     if missing:
         text = (
-            "def _missing(what: str) -> jax.Array:\n"
+            "def missing(reason: str, *arrays: jax.Array) -> Any:\n"
             '    """Stands where a part of the network could not be translated."""\n'
-            "    raise NotImplementedError(what)\n\n\n" + text
+            "    raise NotImplementedError(reason)\n\n\n" + text
         )
         imports = _imports(text)
     return formatted("\n".join([*head, *imports, "", "", text, ""]))
@@ -42,6 +42,7 @@ def _imports(text: str) -> list[str]:
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     standard = ["import math"] if "math" in used else []
     standard += ["from functools import partial"] if "partial" in used else []
+    standard += ["from typing import Any"] if "Any" in used else []
     third = ["import jax"] if "jax" in used else []
     third += ["import jax.numpy as jnp"] if "jnp" in used else []
     third += ["from flax import nnx"]
@@ -84,13 +85,21 @@ def _init(cls: Class) -> str:
 def _method(cls: Class) -> str:
     body = cls.body
     arguments = ", ".join(f"{word}: {_argument_type(cls, word)}" for word in body.arguments)
-    lines = [text for line in body.lines for text in _line(line)]
+    lines: list[str] = []
+    loop = None
+    for line in body.lines:
+        if line.loop is not loop and line.loop is not None:
+            lines.append(f"for {line.loop.variables} in {line.loop.source}:")
+        loop = line.loop
+        lines += [text if loop is None else f"    {text}" for text in _line(line)]
     lines.append(f"return {unparse(body.result)}")
     return f"def __call__(self, {arguments}) -> {_result_type(cls)}:\n" + _indented("\n".join(lines))
 
 
 def _line(line: Line) -> list[str]:
     comment = [f"# {line.comment}"] if line.comment else []
+    if not line.targets:
+        return [*comment, f"raise {unparse(line.expression)}"]
     targets = ", ".join(line.targets) + ("," if line.several and len(line.targets) == 1 else "")
     return [*comment, f"{targets} = {unparse(line.expression)}"]
 
@@ -147,7 +156,7 @@ def _described(cls: Class) -> str:
         for place, value in leaves(instance.frame.result)
         if isinstance(value, Value)
     ]
-    return f"{words}.\n\nTakes {shapes}; gives {', '.join(given)}." if shapes else f"{words}."
+    return f"{words}.\n\nTakes {shapes}; gives {', '.join(given)}.\n" if shapes else f"{words}."
 
 
 def _at(tree: Any, place: Any) -> Any:

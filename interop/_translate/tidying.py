@@ -23,17 +23,25 @@ def tidy(body: Body) -> None:
                 break
 
 
+def return_at_once(body: Body) -> None:
+    """What is named only to be returned is returned."""
+    if body.lines and isinstance(body.result, ast.Name):
+        last = body.lines[-1]
+        if last.targets == [body.result.id] and not (last.several or last.comment or last.loop):
+            body.result = body.lines.pop().expression
+
+
 def _used(lines: list[Line], result: Expression) -> list[Line]:
     needed, kept = set(names(result)), []
     for line in reversed(lines):
-        if needed & {*line.targets}:
+        if needed & {*line.targets} or not line.targets:
             needed |= {*names(line.expression)}
             kept.append(line)
     return kept[::-1]
 
 
 def _may_nest(line: Line, body: Body) -> bool:
-    if line.several or line.comment:
+    if line.several or line.comment or not line.targets:
         return False
     (target,) = line.targets
     at = body.lines.index(line)
@@ -45,8 +53,8 @@ def _may_nest(line: Line, body: Body) -> bool:
     if _is_small(line.expression):
         return True
     if body.hints[target]:
-        # What PyTorch's author gave a name is given one, but for what is returned at once.
-        return not users and at == len(body.lines) - 1 and isinstance(body.result, ast.Name)
+        # What PyTorch's author gave a name is given one.
+        return False
     if users and later[0] is not users[0] and not _is_pure_chain(later, users[0], target):
         return False
     into = users[0].expression if users else body.result

@@ -6,10 +6,11 @@ from .classes import find_classes
 from .graph import Value, leaves
 from .instances import Network
 from .layers import is_layer
+from .loops import roll
 from .naming import name_variables
 from .orders import Order
 from .source import write_source
-from .tidying import tidy
+from .tidying import return_at_once, tidy
 from .tracing import trace
 from .translation import Translation, TranslationError
 
@@ -26,6 +27,8 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
     for instance in network.instances.values():
         tidy(instance.body)
         name_variables(instance.body)
+        roll(instance.body, network.lengths(instance))
+        return_at_once(instance.body)
     classes = find_classes(network)
     source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")
     return Translation(source, classes[-1].name, _axes(network))
