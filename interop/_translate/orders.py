@@ -3,6 +3,7 @@
 An order lists torch's axes as Flax has them: `(0, 2, 3, 1)` is an image whose channels, torch's axis 1, are last.
 """
 
+import ast
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -35,6 +36,8 @@ def moved(array: Expression, have: Order, want: Order) -> Expression:
     changed = [n for n, source in enumerate(places) if n != source]
     if not changed:
         return array
+    if len(places) == len(changed) == 2:
+        return ast.Attribute(array, "T", ast.Load())
     if len(changed) == 2:
         return call("jnp.swapaxes", array, *map(named, changed))
     for source in (places[changed[0]], changed[0], changed[-1]):

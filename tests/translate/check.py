@@ -10,7 +10,8 @@ import torch
 from flax import nnx
 
 from jax_tconv import interop
-from jax_tconv.interop._translate import translation
+from jax_tconv.interop._translate import translation, writing
+from jax_tconv.interop._translate.layers import is_layer
 
 # Functions of float32 in another order of sums.
 RELATIVE = 1e-5
@@ -37,12 +38,12 @@ def translated(module, *inputs, **options):
     """The source of a module, and the record of its network, which knows the orders of axes."""
     networks = []
 
-    class Noted(translation.Network):
+    class Noted(writing.Network):
         def __init__(self, *args, **kwargs):
             networks.append(self)
             super().__init__(*args, **kwargs)
 
-    with mock.patch.object(translation, "Network", Noted):
+    with mock.patch.object(writing, "Network", Noted):
         source = translation.translate(module, *copied(inputs), **options)
     return source, networks[-1]
 
@@ -62,9 +63,20 @@ def loaded(source, module):
     model = cls(rngs=nnx.Rngs(0)) if takes_rngs else cls()
     state_dict = module.state_dict()
     if state_dict:
-        interop.load_state_dict(model, state_dict)
+        interop.load_state_dict(model, state_dict, layouts=own_layouts(module))
     model.eval()
     return model
+
+
+def own_layouts(module):
+    """What `load_state_dict` is told of arrays with several axes that modules hold themselves: they are torch's."""
+    layouts = {}
+    for path, part in module.named_modules():
+        if not is_layer(part):
+            for word, tensor in (*part.named_parameters(path, False), *part.named_buffers(path, False)):
+                axes = " ".join("abcdefgh"[: tensor.ndim])
+                layouts |= {word: f"{axes} -> {axes}"} if tensor.ndim > 1 and word in module.state_dict() else {}
+    return layouts
 
 
 def arguments(network, inputs):

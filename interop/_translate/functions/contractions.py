@@ -87,6 +87,9 @@ def equation_of(e: Emitter, equation: str, operands: Sequence[Value]) -> Out:
     if not arrow:
         # Without an arrow, what occurs once is kept, in alphabetical order.
         result = ("..." if "..." in given else "") + "".join(sorted(x for x in set(used) if used.count(x) == 1))
+    if len(operands) == 1 and "..." not in given and sorted(given) == sorted(result) == sorted({*given}):
+        (value,) = operands
+        return Out(e.array(value), tuple(result.index(given[axis]) for axis in e.order(value)))
     ellipsis = max(value.ndim - len(word.replace("...", "")) for word, value in zip(words, operands, strict=True))
     return contracted(e, list(zip(operands, words, strict=True)), result, ellipsis)
 

@@ -70,7 +70,7 @@ def _with_vector(e: Emitter, a: Value, b: Value) -> Out:
 
 
 def _batch(order: Order, ndim: int) -> Order | None:
-    """The order of the axes before a matrix's own, counted among those of the result; None if they do not come first."""
+    """The order of the axes before a matrix's own, counted as in the result; None if they do not come first."""
     missing = ndim - len(order)
     if set(order[-2:]) != {len(order) - 2, len(order) - 1}:
         return None
@@ -140,6 +140,10 @@ def _inner(e: Emitter, a: Value, b: Value, *, out: None = None) -> Out:
     if not a.ndim or not b.ndim:
         given, order = e.aligned(a, b)
         return Out(operation("*", *given), order)
+    if a.ndim == b.ndim == 1:
+        return product(e, a, b)
+    if all(e.order(value) == plain(value.ndim) for value in (a, b)):
+        return Out(call("jnp.inner", e.array(a), e.array(b)), _result(e))
     return over_axes(e, a, b, ([-1], [-1]))
 
 
@@ -165,12 +169,19 @@ def _einsum(e: Emitter, equation: Any, *operands: Any) -> Out:
 def _as_letters(given: Sequence[Any]) -> tuple[str, tuple[Value, ...]]:
     """torch's other form, in which each tensor is followed by numbers for its axes."""
 
+    first = "a" if all(axis is Ellipsis or axis < 26 for axes in given for axis in _axes(axes)) else "A"
+
     def word(axes: Sequence[Any]) -> str:
-        return "".join("..." if axis is Ellipsis else chr(ord("a" if axis >= 26 else "A") + axis % 26) for axis in axes)
+        letters = (chr(ord(first if axis < 26 else "a") + axis % 26) for axis in axes if axis is not Ellipsis)
+        return "".join("..." if axis is Ellipsis else next(letters) for axis in axes)
 
     inputs, rest = given[: len(given) // 2 * 2], given[len(given) // 2 * 2 :]
     equation = ",".join(word(axes) for axes in inputs[1::2])
     return equation + "".join(f"->{word(axes)}" for axes in rest), tuple(inputs[::2])
+
+
+def _axes(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, tuple | list) else ()
 
 
 def _tensordot(e: Emitter, a: Value, b: Value, dims: Any = 2, out: None = None) -> Out:
