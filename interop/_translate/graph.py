@@ -76,6 +76,7 @@ class Frame:
       nodes: what it called, in turn.
       result: what it returned.
       size_names: the names of variables that held sizes, by their sources.
+      module_names: the names of variables that held modules, by the modules' numbers.
     """
 
     module: Any
@@ -84,6 +85,7 @@ class Frame:
     nodes: list[Node] = dataclasses.field(default_factory=list)
     result: Any = None
     size_names: dict[Any, str] = dataclasses.field(default_factory=dict)
+    module_names: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

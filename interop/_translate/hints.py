@@ -1,7 +1,9 @@
 """The names that PyTorch code gives its tensors and sizes, so that the translation has the same."""
 
+import contextlib
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -10,11 +12,22 @@ import torch
 from .graph import Value
 from .sizes import is_traced
 
-_IGNORED = {"self", "args", "kwargs", "input", "inputs"}
+
+@contextlib.contextmanager
+def noting_returns(note: Callable[[FrameType], None]) -> Iterator[None]:
+    """Calls a function with the frame of every Python function that returns, for a while."""
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, arg: note(frame) if event == "return" else None)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
-def note_names(frames: Iterable[FrameType], values: dict[int, Value], sizes: dict[Any, str]) -> None:
-    """Gives values, and the sources of sizes, the names of the variables that hold them; the outermost first."""
+def note_names(
+    frames: Iterable[FrameType], values: dict[int, Value], sizes: dict[Any, str], modules: dict[int, str]
+) -> None:
+    """Gives values, sources of sizes, and modules the names of the variables that hold them; the outermost first."""
     for frame in reversed(list(frames)):
         for name, held in frame.f_locals.items():
             if not name.isidentifier() or name == "self":
@@ -23,6 +36,8 @@ def note_names(frames: Iterable[FrameType], values: dict[int, Value], sizes: dic
                 _suggest(values.get(id(held)), name)
             elif is_traced(held):
                 sizes.setdefault(held.source, name)
+            elif isinstance(held, torch.nn.Module):
+                modules.setdefault(id(held), name)
             elif isinstance(held, list | tuple):
                 for n, item in enumerate(held[:100]):
                     if isinstance(item, torch.Tensor):
@@ -39,7 +54,10 @@ def _suggest(value: Value | None, name: str) -> None:
 
 
 def singular(name: str) -> str:
-    """One of what a name names several of: `skips` is a list of `skip`."""
+    """One of what a name names several of: `skips` is a list of `skip`, and `convs1` of `conv1`."""
+    digits = re.search(r"_?\d*$", name)
+    if digits and digits[0]:
+        return singular(name[: digits.start()]) + digits[0]
     if name.endswith("ies"):
         return f"{name[:-3]}y"
     if re.search("(s|x|ch|sh)es$", name):

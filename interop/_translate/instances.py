@@ -152,8 +152,8 @@ class Network:
             holder = holder._modules[step]
         return found
 
-    def lengths(self, instance: Instance) -> dict[str, int]:
-        """How many items the lists in an instance have, by the expressions that lead to them."""
+    def lists(self, instance: Instance) -> dict[str, list[str]]:
+        """The lists in an instance, by the expressions that lead to them: what each item is called in PyTorch's loops."""
         found = {}
         for key, path in self._inside(instance.module).items():
             holder = self._modules[key]
@@ -161,7 +161,8 @@ class Network:
                 lead = self.reached(instance.module, path)
                 if self._is_sequential(holder):
                     lead = ast.Attribute(lead, "layers", ast.Load())
-                found[ast.unparse(lead)] = len(holder._modules)
+                words = instance.frame.module_names
+                found[ast.unparse(lead)] = [words.get(id(item), "") for item in holder._modules.values()]
         return found
 
     def _inside(self, module: Any) -> dict[int, tuple[str, ...]]:

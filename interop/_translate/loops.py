@@ -25,8 +25,8 @@ class _Repeat:
         return self.period * (self.turns - 1) - 1
 
 
-def roll(body: Body, lengths: dict[str, int]) -> None:
-    """Writes what repeats as loops; `lengths` are those of the lists, by the expressions that lead to them."""
+def roll(body: Body, lists: dict[str, list[str]]) -> None:
+    """Writes what repeats as loops; `lists` are the names of the items of each, by the expression that leads to it."""
     lines: list[Line] = []
     at = 0
     templates = [_template(line) for line in body.lines]
@@ -36,7 +36,7 @@ def roll(body: Body, lengths: dict[str, int]) -> None:
             lines.append(body.lines[at])
             at += 1
             continue
-        lines += _loop(body, body.lines[at : at + found.period], templates[at : at + found.period], found, lengths)
+        lines += _loop(body, body.lines[at : at + found.period], templates[at : at + found.period], found, lists)
         at += found.period * found.turns
     body.lines = lines
 
@@ -88,16 +88,16 @@ def _is_item(node: Any) -> bool:
 
 
 def _loop(
-    body: Body, lines: list[Line], templates: list[tuple[str, Items]], found: _Repeat, lengths: dict[str, int]
+    body: Body, lines: list[Line], templates: list[tuple[str, Items]], found: _Repeat, named: dict[str, list[str]]
 ) -> list[Line]:
     lists = list(dict.fromkeys(item for _, items in templates for item in items))
     taken = {*body.arguments, *(target for line in body.lines for target in line.targets)}
-    whole = all(first == 0 and lengths.get(word) == found.turns for word, first in lists)
+    whole = all(first == 0 and len(named.get(word, ())) == found.turns for word, first in lists)
     replacements: dict[tuple[str, int], Expression] = {}
     if whole:
         variables = []
         for word, first in lists:
-            variables.append(_variable(word, taken))
+            variables.append(_variable(word, named[word], taken))
             replacements[word, first] = ast.Name(variables[-1], ast.Load())
         sources = ", ".join(word for word, _ in lists)
         source = sources if len(lists) == 1 else f"zip({sources}, strict=True)"
@@ -116,10 +116,11 @@ def _loop(
     return [dataclasses.replace(line, expression=_with(line.expression, replacements), loop=loop) for line in lines]
 
 
-def _variable(word: str, taken: set[str]) -> str:
+def _variable(word: str, known: list[str], taken: set[str]) -> str:
+    """A name for the items of a list: that of PyTorch's loop, or one of what the list's name says."""
+    own = [known[0]] if len(set(known)) == 1 and known[0] else []
     one = singular(word.rpartition(".")[2].strip("_"))
-    one = {"layer": "layer", "self": "layer"}.get(one, one)
-    found = next(name for name in (one, "layer", "block", "part", "item") if name not in taken and name != word)
+    found = next(name for name in (*own, one, "layer", "block", "part", "item") if name not in taken and name != word)
     taken.add(found)
     return found
 

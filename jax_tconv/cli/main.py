@@ -8,10 +8,10 @@ import typer
 from typer import Option
 
 import jax_tconv.interop
-from jax_tconv.interop import StateDictError
+from jax_tconv.interop import StateDictError, TranslationError
 from jax_tconv.interop._text import printable_lines
 
-from . import bench, convert, explain, inspect, rules, verify
+from . import bench, convert, explain, inspect, rules, translate, verify
 from .output import note
 from .spelling import as_options
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (inspect.inspect, convert.convert, verify.verify, explain.explain, rules.rules, bench.bench):
+for command in (inspect.inspect, convert.convert, verify.verify, translate.translate, explain.explain, rules.rules, bench.bench):
     app.command()(command)
 
 
@@ -59,6 +59,8 @@ def main() -> None:
         return
     except StateDictError as error:
         message = f"the checkpoint does not fit the model\n{error.report.faults()}"
+    except TranslationError as error:
+        message = str(error)
     except (ValueError, TypeError, ImportError, OSError) as error:
         message = " ".join(str(error).split())
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ from flax import linen as nn
 from typer import Option
 
 from jax_tconv import interop
-from jax_tconv.interop._convert.naming import new_names
 from jax_tconv.interop._verify.parity import flax_inputs
 
 from . import options
@@ -17,6 +16,7 @@ from .loading import call_factory, conversion, pairs, random_arrays, shapes
 from .models import make_model, without_values
 from .output import show, show_json
 from .spelling import as_options
+from .torch_models import fill, make_torch_model
 
 
 def verify(
@@ -50,23 +50,9 @@ def verify(
 
     Example: jax-tconv verify decoder.pth --torch my_nets:Decoder --model my_models:Decoder --input 1,64,16,16
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "verify runs the PyTorch module, so it needs torch: pip install 'jax_tconv[torch]'"
-        ) from error
+    original = make_torch_model("--torch", torch_module, "verify")
     state_dict = interop.read(file, entry=entry)
-    original = call_factory("--torch", torch_module)
-    if not isinstance(original, torch.nn.Module):
-        raise TypeError(f"--torch must make a torch.nn.Module, got {type(original).__name__}")
-    tensors = interop.to_torch(state_dict)
-    # The module's names may lack the prefix of a wrapper.
-    names: Any = new_names(tensors, None, original.state_dict())
-    try:
-        original.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint does not fit the PyTorch module: {error}") from error
+    fill(original, state_dict)
     given = random_arrays(shapes(inputs))
     flax_model, _ = make_model("--model", model)
     arguments = conversion(rename, drop, match, flatten, layout, downcast)

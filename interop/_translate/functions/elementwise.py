@@ -49,6 +49,8 @@ def operator(symbol: str, reflected: bool = False) -> Handler:
     def handle(
         e: Emitter, a: Any, b: Any, *, alpha: Any = 1, rounding_mode: str | None = None, out: None = None
     ) -> Out:
+        if symbol == "+" and isinstance(b, int) and b == 0 and "float" in a.dtype:
+            return Out(e.array(a), e.order(a))  # as `sum` begins
         (left, right), order = e.aligned(a, b)
         if alpha != 1:
             right = operation("*", e.number(alpha), right)
