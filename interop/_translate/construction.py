@@ -85,7 +85,7 @@ class Construction:
 
     def _never_called(self, module: Any, path: tuple[str, ...]) -> Expression:
         """A module that has parameters and is not called on the example: it is kept for the sake of its tensors."""
-        result = call("_missing", "PyTorch does not call this module")
+        result = call("missing", "PyTorch does not call this module")
         body = Body(["x"], [], result, None, {})
         self.network.instances[id(module)] = Instance(module, path, {}, body, Frame(module, path))
         return call(f"@{id(module)}")

@@ -190,16 +190,16 @@ class Emitter:
         target = node.target if node.kind != "layer" else type(node.module).__name__
         what = ".".join(target) if isinstance(target, tuple) else target
         place = f" ({node.where})" if node.where else ""
-        reason = f"{refused.reason}; {refused.advice}" if refused.advice else refused.reason
+        advice = f"; {refused.advice}" if refused.advice else ""
         if node.result is None:
-            comment = f"TODO{place}: what follows is what happens on the example"
-            self.lines.append(Line([], call("NotImplementedError", reason), comment=comment))
+            comment = f"TODO{place}{advice}; what follows is what happens on the example".replace("; ", ": ", 1)
+            self.lines.append(Line([], call("NotImplementedError", refused.reason), comment=comment))
             return
         given = [self.array(value) for value in dict.fromkeys(values([node.args, node.kwargs])) if value in self._known]
-        missing = call("missing", f"{what}: {reason}", *given)
+        missing = call("missing", refused.reason, *given)
         found = values(node.result)
         shapes = ", ".join(str(value.shape) for value in found)
-        self._comment = f"TODO: {what}{place}, which gives {shapes}"
+        self._comment = f"TODO: {what}{place}, which gives {shapes}{advice}"
         if isinstance(node.result, Value):
             self.set(node.result, Out(missing, plain(node.result.ndim)))
         else:

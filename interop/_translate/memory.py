@@ -4,15 +4,41 @@ A view that is written into is written back into what it is a view of, step by s
 shares the memory otherwise, and no step leads to, has gone stale.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-# Functions that give views by which a write finds its way back: by an index, by a shape, by an order of axes.
-_BY_INDEX = {"__getitem__", "select", "narrow", "unbind", "chunk", "split", "split_with_sizes", "tensor_split"}
+# Functions that give views by which a write finds its way back: by an index, with their arguments after the first; by
+# a shape; by an order of axes that is its own inverse.
+_BY_INDEX = {
+    "select": ("dim", "index"),
+    "narrow": ("dim", "start", "length"),
+    "unbind": ("dim",),
+    "chunk": ("chunks", "dim"),
+    "split": ("split_size", "dim"),
+    "split_with_sizes": ("split_sizes", "dim"),
+    "tensor_split": ("sections", "dim"),
+}
+_ONE_BY_ONE = ("select", "unbind")
 _BY_SHAPE = {"view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"}
-_BY_ORDER = {"permute", "transpose", "swapaxes", "swapdims", "t", "mT"}
+_BY_ORDER = {"transpose", "swapaxes", "swapdims", "t", "mT"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What a view is of, and what writes it back: a function, with its arguments besides the two tensors."""
+
+    tensor: torch.Tensor
+    function: str
+    args: tuple[Any, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Tensors are told apart by what they are, not by their elements."""
+        if not isinstance(other, Base):
+            return NotImplemented
+        return self.tensor is other.tensor and (self.function, self.args) == (other.function, other.args)
 
 
 class Memory:
@@ -20,8 +46,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._by_place: dict[int, list[torch.Tensor]] = {}
-        # The tensor that a view is of, and the function and arguments that write the view back into it.
-        self._bases: dict[int, tuple[torch.Tensor, str, tuple[Any, ...]]] = {}
+        self._bases: dict[int, Base] = {}
 
     def note(self, tensor: torch.Tensor) -> None:
         """Keeps a tensor."""
@@ -34,63 +59,46 @@ class Memory:
         where = place(tensor)
         return self._by_place.get(where, []) if where else []
 
-    def note_views(self, name: str, base: torch.Tensor, args: tuple[Any, ...], result: Any) -> None:
+    def note_views(self, name: str, base: torch.Tensor, args: tuple[Any, ...], kwargs: Any, result: Any) -> None:
         """Keeps how what a function gave is a view of its first argument; `args` are the others."""
-        if isinstance(result, torch.Tensor):
-            results = [result]
-        elif isinstance(result, tuple | list) and all(isinstance(one, torch.Tensor) for one in result):
-            results = list(result)
-        else:
+        results = list(result) if isinstance(result, tuple | list) else [result]
+        if not all(isinstance(one, torch.Tensor) and one is not base for one in results):
             return
         where = place(base)
-        if not where or any(place(one) != where or one is base for one in results):
+        if not where or any(place(one) != where for one in results):
             return
-        for one, back in zip(results, _ways_back(name, base, args, results), strict=False):
-            self._bases[id(one)] = (base, *back)
+        for one, back in zip(results, _ways_back(name, base, args, kwargs, results), strict=False):
+            self._bases[id(one)] = back
 
     def forget_view(self, tensor: torch.Tensor) -> None:
         """A tensor that has another shape now is no view by the same way any more."""
         self._bases.pop(id(tensor), None)
 
-    def base(self, tensor: torch.Tensor) -> tuple[torch.Tensor, str, tuple[Any, ...]] | None:
-        """What a tensor is a view of, and the function and arguments that write it back; None if it is none."""
+    def base(self, tensor: torch.Tensor) -> Base | None:
+        """What a tensor is a view of; None if no way leads back."""
         return self._bases.get(id(tensor))
 
 
-def _ways_back(name: str, base: torch.Tensor, args: Any, results: list[torch.Tensor]) -> Iterator[tuple[str, Any]]:
+def _ways_back(name: str, base: torch.Tensor, args: Any, kwargs: Any, results: list[torch.Tensor]) -> Iterator[Base]:
     if name == "__getitem__":
-        yield "__setitem__", args
-    elif name == "select":
-        yield "__setitem__", ((*_whole(args[0] % base.ndim), args[1]),)
-    elif name == "narrow":
-        dim, start, length = args
-        yield "__setitem__", ((*_whole(dim % base.ndim), slice(start, start + length)),)
+        yield Base(base, "__setitem__", args)
     elif name in _BY_INDEX:
-        dim = next((n for n in range(base.ndim) if name == "unbind" and len(args) == 0), None)
-        dim = _dim_of_parts(name, args) if dim is None else dim
-        start = 0
+        given = dict(zip(_BY_INDEX[name], args, strict=False)) | kwargs
+        dim = given.get("dim", 0) % base.ndim
+        start = given.get("start", 0)
         for one in results:
-            size = 1 if name == "unbind" else one.shape[dim]
-            index = start if name == "unbind" else slice(start, start + size)
-            yield "__setitem__", ((*_whole(dim % base.ndim), index),)
+            size = 1 if name in _ONE_BY_ONE else one.shape[dim]
+            index = given.get("index", start) if name in _ONE_BY_ONE else slice(start, start + size)
+            yield Base(base, "__setitem__", ((*[slice(None)] * dim, index),))
             start += size
     elif name in _BY_SHAPE:
-        yield "view_as", ()
-    elif name in ("permute",):
+        yield Base(base, "view_as")
+    elif name == "permute" and not kwargs:
         dims = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
         axes = [axis % base.ndim for axis in dims]
-        yield "permute", tuple(axes.index(axis) for axis in range(base.ndim))
-    elif name in _BY_ORDER:
-        yield name, args
-
-
-def _dim_of_parts(name: str, args: Any) -> int:
-    at = 0 if name == "unbind" else 1
-    return int(args[at]) if len(args) > at else 0
-
-
-def _whole(axes: int) -> list[slice]:
-    return [slice(None)] * axes
+        yield Base(base, "permute", tuple(axes.index(axis) for axis in range(base.ndim)))
+    elif name in _BY_ORDER and not kwargs:
+        yield Base(base, name, args)
 
 
 def place(tensor: torch.Tensor) -> int:

@@ -6,6 +6,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+import textwrap
 from typing import Any
 
 import jax
@@ -19,27 +20,29 @@ from .emitting import Line, Orders
 from .graph import Value, leaves
 
 WIDTH = 120
+_LONGEST_TEXT = 80
 _LETTERS = {2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 
 
 def write_source(classes: list[Class], words: str) -> str:
     """The whole file."""
     text = "\n\n\n".join(_class(cls) for cls in classes)
-    missing = "missing(" in text
-    head = [f'"""{words}"""', ""]
-    imports = _imports(text)
-    if missing:
-        text = (
-            "def missing(reason: str, *arrays: jax.Array) -> Any:\n"
-            '    """Stands where a part of the network could not be translated."""\n'
-            "    raise NotImplementedError(reason)\n\n\n" + text
-        )
-        imports = _imports(text)
-    return formatted("\n".join([*head, *imports, "", "", text, ""]))
+    if "missing" in _names(text):
+        text = f"{_MISSING}\n\n\n{text}"
+    return formatted("\n".join([f'"""{words}"""', "", *_imports(text), "", "", text, ""]))
+
+
+_MISSING = '''def missing(reason: str, *arrays: jax.Array) -> Any:
+    """Stands where a part of the network could not be translated."""
+    raise NotImplementedError(reason)'''
+
+
+def _names(text: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
 
 
 def _imports(text: str) -> list[str]:
-    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    used = _names(text)
     standard = ["import math"] if "math" in used else []
     standard += ["from functools import partial"] if "partial" in used else []
     standard += ["from typing import Any"] if "Any" in used else []
@@ -97,7 +100,7 @@ def _method(cls: Class) -> str:
 
 
 def _line(line: Line) -> list[str]:
-    comment = [f"# {line.comment}"] if line.comment else []
+    comment = [f"# {words}" for words in textwrap.wrap(line.comment, WIDTH - 20)]
     if not line.targets:
         return [*comment, f"raise {unparse(line.expression)}"]
     targets = ", ".join(line.targets) + ("," if line.several and len(line.targets) == 1 else "")
@@ -205,6 +208,13 @@ def copied_with_classes(tree: Any) -> Any:
 
 
 class _Plainer(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """A long text in several pieces, as no formatter breaks it."""
+        if not isinstance(node.value, str) or len(node.value) <= _LONGEST_TEXT:
+            return node
+        pieces = textwrap.wrap(node.value, _LONGEST_TEXT, drop_whitespace=False)
+        return ast.Name("(" + " ".join(map(repr, pieces)) + ")", ast.Load())
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         defaults = _defaults(ast.unparse(node.func))

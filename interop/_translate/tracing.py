@@ -6,6 +6,10 @@ activations and the like, are not looked into.
 """
 
 import contextlib
+import copy
+import dataclasses
+import enum
+import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -16,47 +20,52 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
-from .hints import note_names
+from .calls import DROPPING, OF_VALUES, RANDOM, RESHAPING, short_name
+from .checking import place_of, untraceable
+from .graph import Frame, Node, Refusal, Value, fields, leaves, tree_map, values
+from .hints import note_names, noting_returns
+from .memory import Base, Memory, overlap, place
 from .sizes import AxisSize, Given, Result, TracedInt, is_traced, traced
+from .unchanged import Written, unchanged
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
-
-# What tells something of a tensor's values, so that the program may go on differently for others.
-_DATA = {
-    "__bool__": "a branch depends on the values of a tensor",
-    "__int__": "the value of a tensor is used as a Python number",
-    "__float__": "the value of a tensor is used as a Python number",
-    "__index__": "the value of a tensor is used as a Python number",
-    "item": "the value of a tensor is used as a Python number",
-    "tolist": "the values of a tensor are used as Python numbers",
-    "numpy": "the values of a tensor leave torch for numpy",
-    "__array__": "the values of a tensor leave torch for numpy",
-    "equal": "a branch depends on the values of a tensor",
-    "allclose": "a branch depends on the values of a tensor",
-    "is_nonzero": "a branch depends on the values of a tensor",
-    "__contains__": "a branch depends on the values of a tensor",
-}
-# What gives the tensor itself where there is nothing to do, rather than writing into it.
-_SAME = {"contiguous", "requires_grad_", "detach_", "clone", "alias"}
+# How many elements of a fixed tensor are kept.
+MOST_KEPT = 4096
 
 
 def trace(
     module: torch.nn.Module, args: tuple[Any, ...], is_layer: Callable[[Any], bool]
-) -> tuple[Frame, list[Refusal]]:
-    """The record of `module(*args)` in evaluation mode, and what in it cannot be followed."""
+) -> tuple[Frame | None, list[Refusal]]:
+    """The record of `module(*args)` in evaluation mode, and what in it cannot be followed; None if it cannot run.
+
+    Raises ValueError, naming the place, for what the module raises.
+    """
+    refused = untraceable(module)
+    if refused:
+        return None, refused
     tracer = _Tracer(module, is_layer)
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    given = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, args)
+    with unchanged(module), _slow_attention(), torch.no_grad():
+        try:
+            with tracer.watching(), noting_returns(tracer.note_return), tracer:
+                module(*given)
+        except Exception as error:
+            raise ValueError(f"the PyTorch model raised {tracer.described(error)}") from error
+        finally:
+            tracer.written.restore()
+    return tracer.root, tracer.refused
+
+
+@contextlib.contextmanager
+def _patched(holder: Any, word: str, new: Any) -> Iterator[None]:
+    """Another attribute for a while."""
+    before = vars(holder)[word]
+    setattr(holder, word, new)
     try:
-        with _slow_attention(), torch.no_grad(), tracer.watching(), tracer:
-            module(*args)
+        yield
     finally:
-        for part, mode in modes:
-            part.training = mode
-    assert tracer.root is not None
-    return tracer.root, list(dict.fromkeys(tracer.refused))
+        setattr(holder, word, before)
 
 
 @contextlib.contextmanager
@@ -83,6 +92,13 @@ class _Tracer(TorchFunctionMode):
         self._part: Any = None
         self._paths = _paths(module)
         self._attributes = _attributes(module)
+        self.written = Written()
+        # The tensors that are there before the run; any other that turns up has been made by it.
+        self._before = {id(one): one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)}
+        self._failed: tuple[tuple[str, ...], Any] | None = None
+        # The memory of tensors that outlast the run, and what they are called.
+        tensors = (*module.named_parameters(), *module.named_buffers())
+        self._outside = {place(tensor): name for name, tensor in tensors}
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -90,15 +106,74 @@ class _Tracer(TorchFunctionMode):
         original = torch.nn.Module.__call__
 
         def call(module: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._quiet or id(module) not in self._paths:
+            if self._quiet or not (self._frames or id(module) in self._paths):
                 return original(module, *args, **kwargs)
-            return self._call_module(original, module, args, kwargs)
+            if id(module) in self._paths:
+                return self._call_module(original, module, args, kwargs)
+            if _is_inline(module) or not any(True for _ in (*module.parameters(), *module.buffers())):
+                return original(module, *args, **kwargs)
+            reason = f"it calls a {type(module).__name__} that is not one of its modules"
+            advice = "make it an attribute, or an item of a ModuleList"
+            return self._refuse_call(original, (module, *args), kwargs, type(module).__name__, reason, advice)
 
-        torch.nn.Module.__call__ = call  # type: ignore[method-assign]
-        try:
+        with contextlib.ExitStack() as patches:
+            for holder, word, new in (
+                (torch.nn.Module, "__call__", call),
+                (torch.nn.Module, "__setattr__", self._setattr(torch.nn.Module.__setattr__)),
+                (torch.autograd.Function, "apply", self._apply(torch.autograd.Function.apply)),
+                (torch, "from_numpy", self._from_numpy(torch.from_numpy)),
+            ):
+                patches.enter_context(_patched(holder, word, new))
             yield
-        finally:
-            torch.nn.Module.__call__ = original  # type: ignore[method-assign]
+
+    def _setattr(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Attributes of modules that hold tensors from one run to the next."""
+
+        def setattr_(module: Any, word: str, new: Any) -> None:
+            old = module._buffers.get(word, module._parameters.get(word, vars(module).get(word)))
+            is_state = word in module._buffers or word in module._parameters
+            is_used = is_state or any(id(old) in opened.values for opened in self._frames)
+            if self._frames and not self._quiet and isinstance(old, torch.Tensor) and old is not new and is_used:
+                self.refuse(f"it keeps {word} from one call to the next", "return it, and take it as an argument")
+            original(module, word, new)
+
+        return setattr_
+
+    def _apply(self, original: Any) -> Any:
+        """Autograd functions of one's own, whose derivatives a translation would lose."""
+
+        def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+            function = original.__func__
+            if self._quiet or not self._frames or cls.__module__.startswith("torch."):
+                return function(cls, *args, **kwargs)
+            reason = f"it calls {cls.__name__}, an autograd function of its own"
+            advice = "compute it with functions of torch, or write that part in Flax, with jax.custom_vjp"
+            return self._refuse_call(function, (cls, *args), kwargs, cls.__name__, reason, advice)
+
+        return classmethod(apply)
+
+    def _from_numpy(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Constants that no function of torch's is seen to make."""
+
+        def from_numpy(array: Any) -> torch.Tensor:
+            tensor: torch.Tensor = original(array)
+            self._before[id(tensor)] = tensor
+            return tensor
+
+        return from_numpy
+
+    def _refuse_call(
+        self, function: Callable[..., Any], args: Any, kwargs: Any, target: str, reason: str, advice: str
+    ) -> Any:
+        """The call of something that cannot be translated; what it gives is known for what follows."""
+        here = self._frames[-1]
+        before = [self._replaced(args[1:]), self._replaced(kwargs)]
+        with self._silently():
+            result = function(*args, **kwargs)
+            known = self._known(result)
+        node = Node("function", target, before[0], before[1], known, self._where(), refusal=(reason, advice))
+        here.frame.nodes.append(node)
+        return result
 
     # Functions
 
@@ -106,31 +181,85 @@ class _Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._quiet or not self._frames:
             return func(*args, **kwargs)
-        name = _short_name(func)
+        name = short_name(func)
         if name in ("shape", "size", "numel", "nelement"):
             return self._size(name, func, args, kwargs)
-        here = self._frames[-1]
-        before = [self._replaced(args), self._replaced(kwargs)]
+        given = [self._replaced(args), self._replaced(kwargs)]
+        first = next((one for one in (kwargs.get("out"), *args) if isinstance(one, torch.Tensor)), None)
+        version = None if first is None else first._version
+        if first is not None and place(first) in self._outside:
+            self.written.keep(first)
         with self._silently():
             result = func(*args, **kwargs)
-        given = values(before)
-        if name == "__setitem__":
-            here.know(args[0])
-            node = Node("function", name, before[0], before[1], here.values[id(args[0])], self._where())
-            here.frame.nodes.append(node)
+        written = first is not None and first._version != version
+        if name == "__set__" and "data" in str(resolve_name(func)):
+            self.refuse("it sets the data of a tensor", "compute a new tensor in its place")
+        if not _has_tensor(result) and not written:
+            if name in OF_VALUES and not all(value.fixed for value in values(given)):
+                self.refuse(OF_VALUES[name], "make it depend on shapes or arguments alone, or write that part in Flax")
             return result
-        if not _has_tensor(result):
-            if name in _DATA and not all(value.fixed for value in given):
-                self.refuse(_DATA[name], "make it depend on shapes or arguments alone, or write that part in Flax")
+        if result is first and not written and name not in DROPPING:
             return result
-        if given and name in _SAME and result is args[0]:
-            return result
-        written = (name.endswith("_") and not name.endswith("__")) or kwargs.get("inplace") is True
-        fixed = all(value.fixed for value in given)
-        known = tree_map(lambda leaf: here.know(leaf, fixed) if isinstance(leaf, torch.Tensor) else leaf, result)
-        target = name[:-1] if written and name.endswith("_") else name
-        here.frame.nodes.append(Node("function", target, *before, known, self._where(), part=self._part))
+        self._note_call(name, given, first if written and name == "__setitem__" else result, first if written else None)
+        if first is not None and not written:
+            self._frames[-1].memory.note_views(name, first, given[0][1:], given[1], result)
         return result
+
+    def _note_call(self, name: str, given: list[Any], result: Any, written: torch.Tensor | None) -> None:
+        here = self._frames[-1]
+        old = None if written is None else here.values[id(written)]
+        if name == "__setitem__" and written is not None and self._is_written_back(written, given[0]):
+            here.values[id(written)].version = written._version
+            return
+        refusal = None
+        if given[1].get("out") is not None:
+            refusal = "its result is written into a tensor that is there already", "leave that argument out"
+        fixed = all(value.fixed for value in values(given)) and name not in RANDOM
+        known = self._known(result, fixed)
+        target = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        node = Node("function", target, given[0], given[1], known, self._where(), part=self._part, refusal=refusal)
+        here.frame.nodes.append(node)
+        if written is not None:
+            self._note_write(written, old, name)
+
+    def _is_written_back(self, tensor: torch.Tensor, args: Any) -> bool:
+        """Whether an element is set to its own view, as in `x[0] += 1` after the addition, which did it already."""
+        here = self._frames[-1]
+        _, index, value = args
+        views = [view for view in here.memory.sharing(tensor) if here.values[id(view)] is value]
+        return any(here.memory.base(view) == Base(tensor, "__setitem__", (index,)) for view in views)
+
+    def _note_write(self, written: torch.Tensor, old: Value | None, name: str) -> None:
+        """What a write into a tensor does to others in its memory."""
+        here = self._frames[-1]
+        if name in RESHAPING:
+            here.memory.forget_view(written)
+            return
+        outside = self._outside.get(place(written))
+        if outside is not None or (old is not None and old.constant is not None):
+            words = outside or "a tensor that is there before it is called"
+            self.refuse(f"it writes into {words}", "return the new value, and take it as an argument")
+        up_to_date = {id(written)}
+        tensor = written
+        while (found := here.memory.base(tensor)) is not None and not here.values[id(found.tensor)].stale:
+            before, part = here.values[id(found.tensor)], here.values[id(tensor)]
+            first = (before,) if found.function == "__setitem__" else (part,)
+            last = (part,) if found.function == "__setitem__" else (before,) if found.function == "view_as" else ()
+            result = here.know(found.tensor)
+            here.frame.nodes.append(
+                Node("function", found.function, (*first, *found.args, *last), {}, result, self._where())
+            )
+            up_to_date.add(id(found.tensor))
+            tensor = found.tensor
+        for opened in self._frames:
+            for other in opened.memory.sharing(written):
+                if opened is here and id(other) in up_to_date:
+                    continue
+                value = opened.values[id(other)]
+                if other is written or overlap(other, written):
+                    value.stale = True
+                elif value.version == written._version - 1:
+                    value.version = written._version
 
     def _size(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         with self._silently():
@@ -163,8 +292,12 @@ class _Tracer(TorchFunctionMode):
         where = self._where()
         frame = None
         if outside and self.is_layer(module):
-            with self._silently():
-                result = original(module, *args, **kwargs)
+            try:
+                with self._silently():
+                    result = original(module, *args, **kwargs)
+            except Exception:
+                self._failed = self._failed or (path, module)
+                raise
         else:
             opened = _Open(Frame(module, path))
             with self._silently():
@@ -172,7 +305,12 @@ class _Tracer(TorchFunctionMode):
             self._frames.append(opened)
             try:
                 result = _run(original, module, args, kwargs)
+                opened.ended = True
+                self._check_result(result)
                 opened.frame.result = self._replaced(result)
+            except Exception:
+                self._failed = self._failed or (path, module)
+                raise
             finally:
                 self._frames.pop()
             frame = opened.frame
@@ -184,12 +322,25 @@ class _Tracer(TorchFunctionMode):
         node.module = module
         result = _rooted(result, lambda place: Result(node, place))
         with self._silently():
-            node.result = tree_map(lambda leaf: outside.know(leaf) if isinstance(leaf, torch.Tensor) else leaf, result)
+            node.result = self._known(result)
         node.holder = outside.keep(result)
         outside.frame.nodes.append(node)
         return result
 
+    def _check_result(self, result: Any) -> None:
+        """Refuses what a module gives if tensors may be hidden in it."""
+        kinds = (torch.Tensor, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
+        for _, leaf in leaves(result):
+            if not isinstance(leaf, kinds):
+                reason = f"it gives a {type(leaf).__name__}, in which tensors cannot be found"
+                self.refuse(reason, "give tuples, lists, dicts or dataclasses")
+
     # Tensors
+
+    def _known(self, tree: Any, fixed: bool = False) -> Any:
+        """A structure of new tensors as one of new values."""
+        here = self._frames[-1]
+        return tree_map(lambda leaf: here.know(leaf, fixed) if isinstance(leaf, torch.Tensor) else leaf, tree)
 
     def _replaced(self, tree: Any) -> Any:
         """A structure with values in the place of tensors."""
@@ -201,31 +352,49 @@ class _Tracer(TorchFunctionMode):
         with self._silently():
             if id(tensor) in here.values:
                 value = here.values[id(tensor)]
-                if value.version != tensor._version:
-                    self.refuse(
-                        "a tensor is used after another that shares its memory was written into",
-                        "compute a new tensor in place of writing into this one",
-                    )
+                if value.stale or value.version != tensor._version:
+                    reason = "a tensor is used after a write into another that shares its memory"
+                    return self._refused(tensor, reason, "compute a new tensor in place of writing into one")
                 return value
             if id(tensor) in here.attributes:
                 value = here.know(tensor)
                 value.attribute = here.attributes[id(tensor)]
                 return value
             if id(tensor) in self._attributes:
-                self.refuse(
-                    f"it uses {'.'.join(self._attributes[id(tensor)])}, a parameter of a module that is not in it",
-                    "give it the tensor as an argument",
-                )
-                return here.know(tensor)
+                name = ".".join(self._attributes[id(tensor)])
+                reason = f"it uses {name}, a parameter of a module that is not in it"
+                return self._refused(tensor, reason, "give it the tensor as an argument")
             if any(id(tensor) in outer.values for outer in self._frames[:-1]):
-                self.refuse("it uses a tensor that it was not called with", "give it the tensor as an argument")
+                reason = "it uses a tensor that it was not called with"
+                return self._refused(tensor, reason, "give it the tensor as an argument")
+            if id(tensor) not in self._before:
+                reason = "it uses a tensor that was made where PyTorch does not show it, as by a scripted function"
+                return self._refused(tensor, reason, "make it with torch's functions")
             value = here.know(tensor, fixed=True)
             value.constant = tensor.detach().clone()
             return value
 
     def refuse(self, reason: str, advice: str) -> None:
         """Notes that what happens here cannot be translated."""
-        self.refused.append(Refusal(self._frames[-1].frame.path, self._where(), reason, advice))
+        self._refuse(Refusal(self._frames[-1].frame.path, self._where(), reason, advice))
+
+    def _refused(self, tensor: torch.Tensor, reason: str, advice: str) -> Value:
+        """The same for the use of a tensor, which is known from here on."""
+        value = self._frames[-1].know(tensor)
+        self._refuse(Refusal(self._frames[-1].frame.path, self._where(), reason, advice), value)
+        return value
+
+    def _refuse(self, refusal: Refusal, value: Value | None = None) -> None:
+        self.refused.append(refusal)
+        node = Node("refusal", "a tensor", (), {}, value, refusal.where, refusal=(refusal.reason, refusal.advice))
+        self._frames[-1].frame.nodes.append(node)
+
+    def described(self, error: BaseException) -> str:
+        """An error of the run in one line, with the module in which it was raised."""
+        path, module = self._failed or ((), None)
+        words = " ".join(str(error).split())
+        place = f" in {'.'.join(path)!r} ({type(module).__name__})" if path else ""
+        return f"{type(error).__name__}{place}" + (f": {words[:300]}" if words else "")
 
     @contextlib.contextmanager
     def _silently(self) -> Iterator[None]:
@@ -238,9 +407,18 @@ class _Tracer(TorchFunctionMode):
     def _note_names(self) -> None:
         with self._silently():
             here = self._frames[-1]
-            note_names(_stack(), here.values, here.frame.size_names)
+            note_names(_stack(), here.values, here.frame.size_names, here.frame.module_names)
+
+    def note_return(self, frame: FrameType) -> None:
+        """Notes the names that a module's method has when it returns."""
+        if self._frames and frame.f_code is self._frames[-1].code:
+            with self._silently():
+                here = self._frames[-1]
+                note_names([frame], here.values, here.frame.size_names, here.frame.module_names)
 
     def _where(self) -> str:
+        if self._frames and self._frames[-1].ended:
+            return place_of(self._frames[-1].frame.module)
         for frame in _stack():
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         return ""
@@ -253,6 +431,9 @@ class _Open:
         self.frame = frame
         self.values: dict[int, Value] = {}
         self.attributes = _attributes(frame.module)
+        self.code = getattr(frame.module.forward, "__code__", None)
+        self.memory = Memory()
+        self.ended = False
         # Nothing may be freed, or another tensor would get its place in memory and so its number.
         self._kept: list[Any] = []
 
@@ -260,7 +441,10 @@ class _Open:
         """A new value for what the tensor holds now."""
         value = Value(tuple(map(int, tensor.shape)), str(tensor.dtype).removeprefix("torch."))
         value.version, value.fixed = tensor._version, fixed
+        if fixed and tensor.numel() <= MOST_KEPT:
+            value.example = tensor.detach().clone()
         self.values[id(tensor)] = value
+        self.memory.note(tensor)
         self._kept.append(tensor)
         return value
 
@@ -289,18 +473,27 @@ class _Open:
 
 
 def _rooted(tree: Any, source: Callable[[tuple[Any, ...]], Any]) -> Any:
-    """The structure with traced numbers that come from here."""
+    """The structure, of the types that it has, with traced numbers that come from here."""
     if not any(is_traced(leaf) for _, leaf in leaves(tree)):
         return tree
     places = iter([place for place, _ in leaves(tree)])
-    return tree_map(
-        lambda leaf: traced(leaf, source(next(places))) if is_traced(leaf) else (next(places), leaf)[1], tree
-    )
+
+    def rooted(leaf: Any) -> Any:
+        where = next(places)
+        return traced(leaf, source(where)) if is_traced(leaf) else leaf
+
+    return _remade(rooted, tree)
 
 
-def _short_name(func: Any) -> str:
-    name = resolve_name(func) or getattr(func, "__name__", str(func))
-    return name.removesuffix(".__get__").rpartition(".")[2]
+def _remade(function: Callable[[Any], Any], tree: Any) -> Any:
+    if isinstance(tree, dict) and type(tree) is not dict:
+        found = copy.copy(tree)
+        for key, item in tree.items():
+            found[key] = _remade(function, item)
+        return found
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        return dataclasses.replace(tree, **{key: _remade(function, item) for key, item in fields(tree).items()})
+    return tree_map(function, tree)
 
 
 def _has_tensor(tree: Any) -> bool:
@@ -322,8 +515,16 @@ def _paths(module: Any) -> dict[int, tuple[str, ...]]:
 
 def _attributes(module: Any) -> dict[int, tuple[str, ...]]:
     """The places of all parameters and buffers."""
-    tensors = (*module.named_parameters(), *module.named_buffers())
-    return {id(tensor): tuple(name.split(".")) for name, tensor in tensors}
+    kept = ((name, tensor) for name, tensor in module.named_buffers() if not _is_fleeting(module, name))
+    return {id(tensor): tuple(name.split(".")) for name, tensor in (*module.named_parameters(), *kept)}
+
+
+def _is_fleeting(module: Any, name: str) -> bool:
+    """Whether a buffer is left out of the state dict, so that a twin in Flax has it as a constant."""
+    *path, word = name.split(".")
+    for step in path:
+        module = module._modules[step]
+    return word in module._non_persistent_buffers_set
 
 
 def _run(function: Callable[..., Any], module: Any, args: Any, kwargs: Any) -> Any:

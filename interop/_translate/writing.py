@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .checking import unlike_flax
 from .classes import find_classes
 from .graph import Value, leaves
 from .instances import Network
@@ -20,14 +21,17 @@ _LETTERS = "ncdhw"
 def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
     """The translation of a module on these inputs."""
     root, refused = trace(module, inputs, is_layer)
+    if root is None:
+        raise TranslationError(refused)
     network = Network(root)
-    refused = list(dict.fromkeys([*refused, *network.refused]))
-    if refused and not partial:
+    unlike = unlike_flax(module)
+    refused = list(dict.fromkeys([*unlike, *network.refused, *refused]))
+    if unlike or (refused and not partial):
         raise TranslationError(refused)
     for instance in network.instances.values():
         tidy(instance.body)
         name_variables(instance.body)
-        roll(instance.body, network.lengths(instance))
+        roll(instance.body, network.lists(instance))
         return_at_once(instance.body)
     classes = find_classes(network)
     source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")
