@@ -12,7 +12,7 @@ import pytest
 import jax_tconv
 
 ROOT = Path(__file__).parents[1]
-MODULES = ["jax_tconv", "jax_tconv.interop"]
+MODULES = ["jax_tconv", "jax_tconv.functional", "jax_tconv.interop"]
 # Literal types have no docstring of their own.
 TYPES = ("Method", "Op", "Platform")
 PUBLIC = [(module, name) for module in MODULES for name in importlib.import_module(module).__all__ if name not in TYPES]

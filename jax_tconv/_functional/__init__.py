@@ -1,0 +1,1 @@
+"""The functions of `jax_tconv.functional`, one idea per file."""
