@@ -15,7 +15,8 @@ class Value:
       attribute: for a parameter or buffer of a module, its path below the frame's module.
       constant: for any other tensor that the run did not make, its values.
       fixed: whether it is the same for all inputs and parameters.
-      example: of a fixed tensor with few elements, its values.
+      example: of a tensor with few elements, its values, if they are the same for all inputs: if it is fixed, a buffer,
+        or an argument that is one of these.
       version: torch's count of what was written into its memory.
       stale: whether a write elsewhere changed the tensor after it was this value.
     """

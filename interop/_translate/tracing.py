@@ -26,6 +26,7 @@ from .graph import Frame, Node, Refusal, Value, fields, leaves, tree_map, values
 from .hints import note_names, noting_returns
 from .memory import Base, Memory, overlap, place
 from .sizes import AxisSize, Given, Result, TracedInt, is_traced, traced
+from .transformers import step_by_step
 from .unchanged import Written, unchanged
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -46,7 +47,7 @@ def trace(
         return None, refused
     tracer = _Tracer(module, is_layer)
     given = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, args)
-    with unchanged(module), _slow_attention(), torch.no_grad():
+    with unchanged(module), tracer.transformers(), torch.no_grad():
         try:
             with tracer.watching(), noting_returns(tracer.note_return), tracer:
                 module(*given)
@@ -66,17 +67,6 @@ def _patched(holder: Any, word: str, new: Any) -> Iterator[None]:
         yield
     finally:
         setattr(holder, word, before)
-
-
-@contextlib.contextmanager
-def _slow_attention() -> Iterator[None]:
-    """torch's transformers compute step by step for a while, not with one function that does it all."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class _Tracer(TorchFunctionMode):
@@ -125,6 +115,14 @@ class _Tracer(TorchFunctionMode):
             ):
                 patches.enter_context(_patched(holder, word, new))
             yield
+
+    def transformers(self) -> contextlib.AbstractContextManager[None]:
+        """torch's own transformers do for a while what can be followed."""
+        return step_by_step(lambda: bool(self._frames) and not self._quiet, self._knows, self._silently)
+
+    def _knows(self, tensor: torch.Tensor) -> bool:
+        """Whether the values of a tensor are the same for all inputs."""
+        return self._lookup(tensor).example is not None
 
     def _setattr(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Attributes of modules that hold tensors from one run to the next."""
@@ -299,7 +297,7 @@ class _Tracer(TorchFunctionMode):
                 self._failed = self._failed or (path, module)
                 raise
         else:
-            opened = _Open(Frame(module, path))
+            opened = _Open(Frame(module, path), outside)
             with self._silently():
                 args, kwargs = opened.enter(module, args, kwargs)
             self._frames.append(opened)
@@ -359,6 +357,8 @@ class _Tracer(TorchFunctionMode):
             if id(tensor) in here.attributes:
                 value = here.know(tensor)
                 value.attribute = here.attributes[id(tensor)]
+                if not isinstance(tensor, torch.nn.Parameter):
+                    value.example = _example(tensor)
                 return value
             if id(tensor) in self._attributes:
                 name = ".".join(self._attributes[id(tensor)])
@@ -427,8 +427,9 @@ class _Tracer(TorchFunctionMode):
 class _Open:
     """A frame in the making: its values by the tensors that they are."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, outside: "_Open | None") -> None:
         self.frame = frame
+        self.outside = outside
         self.values: dict[int, Value] = {}
         self.attributes = _attributes(frame.module)
         self.code = getattr(frame.module.forward, "__code__", None)
@@ -441,8 +442,8 @@ class _Open:
         """A new value for what the tensor holds now."""
         value = Value(tuple(map(int, tensor.shape)), str(tensor.dtype).removeprefix("torch."))
         value.version, value.fixed = tensor._version, fixed
-        if fixed and tensor.numel() <= MOST_KEPT:
-            value.example = tensor.detach().clone()
+        if fixed:
+            value.example = _example(tensor)
         self.values[id(tensor)] = value
         self.memory.note(tensor)
         self._kept.append(tensor)
@@ -469,7 +470,15 @@ class _Open:
 
     def _parameter(self, tensor: torch.Tensor) -> Value:
         known = self.values.get(id(tensor))
-        return known if known is not None else self.know(tensor)
+        if known is None:
+            known = self.know(tensor)
+            outer = self.outside.values.get(id(tensor)) if self.outside is not None else None
+            known.example = None if outer is None else outer.example
+        return known
+
+
+def _example(tensor: torch.Tensor) -> torch.Tensor | None:
+    return tensor.detach().clone() if tensor.numel() <= MOST_KEPT else None
 
 
 def _rooted(tree: Any, source: Callable[[tuple[Any, ...]], Any]) -> Any:
