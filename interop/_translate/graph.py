@@ -15,6 +15,7 @@ class Value:
       attribute: for a parameter or buffer of a module, its path below the frame's module.
       constant: for any other tensor that the run did not make, its values.
       fixed: whether it is the same for all inputs and parameters.
+      sized: whether it was made from sizes that other inputs may have otherwise.
       example: of a tensor with few elements, its values, if they are the same for all inputs: if it is fixed, a buffer,
         or an argument that is one of these.
       version: torch's count of what was written into its memory.
@@ -27,6 +28,7 @@ class Value:
     attribute: tuple[str, ...] | None = None
     constant: Any = None
     fixed: bool = False
+    sized: bool = False
     example: Any = None
     version: int = 0
     stale: bool = False

@@ -214,6 +214,9 @@ class _Tracer(TorchFunctionMode):
             refusal = "its result is written into a tensor that is there already", "leave that argument out"
         fixed = all(value.fixed for value in values(given)) and name not in RANDOM
         known = self._known(result, fixed)
+        sized = any(is_traced(leaf) for _, leaf in leaves(given)) or any(value.sized for value in values(given))
+        for value in values(known):
+            value.sized = sized
         target = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         node = Node("function", target, given[0], given[1], known, self._where(), part=self._part, refusal=refusal)
         here.frame.nodes.append(node)

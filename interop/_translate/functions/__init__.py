@@ -1,6 +1,24 @@
 """The table of torch's functions: for each, what it becomes, by its name."""
 
-from . import activations, attention, elementwise, norms, products, reductions, shapes, weighted, windows
+from . import (
+    activations,
+    attention,
+    by_values,
+    chance,
+    creation,
+    diagonals,
+    elementwise,
+    folding,
+    fourier,
+    gathering,
+    indexing,
+    norms,
+    products,
+    reductions,
+    shapes,
+    weighted,
+    windows,
+)
 
 FUNCTIONS = {
     **elementwise.FUNCTIONS,
@@ -12,4 +30,12 @@ FUNCTIONS = {
     **attention.FUNCTIONS,
     **weighted.FUNCTIONS,
     **norms.FUNCTIONS,
+    **indexing.FUNCTIONS,
+    **gathering.FUNCTIONS,
+    **diagonals.FUNCTIONS,
+    **folding.FUNCTIONS,
+    **creation.FUNCTIONS,
+    **chance.FUNCTIONS,
+    **fourier.FUNCTIONS,
+    **by_values.FUNCTIONS,
 }

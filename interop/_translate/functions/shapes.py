@@ -7,7 +7,7 @@ from typing import Any
 from ..code import Expression, call, literal, method, subscript
 from ..emitting import Emitter, Out, Several, Untranslatable
 from ..graph import Value
-from ..orders import channels_last, groups, place, plain, with_new, without
+from ..orders import Order, channels_last, groups, place, plain, with_new, without
 from ..sizes import is_traced
 
 
@@ -146,19 +146,22 @@ def _view_as(e: Emitter, x: Value, other: Value) -> Out:
 def _unsqueeze(e: Emitter, x: Value, dim: int) -> Out:
     dim %= x.ndim + 1
     order = e.order(x)
-    target = channels_last(x.ndim + 1)
-    if order != plain(x.ndim) and dim > 1 and order == channels_last(x.ndim):
-        at = target.index(dim)
-    elif dim == 0:
-        at = 0
-    elif (x.ndim, dim) == (2, 2):
-        at = 1
-    else:
-        at = order.index(dim - 1) + 1
+    at = place_of_new(order, dim)
     index = (*[slice(None)] * at, None)
     if at == x.ndim and at > 1:
         index = (Ellipsis, None)
     return Out(subscript(e.array(x), index if len(index) > 1 else None), with_new(order, dim, at))
+
+
+def place_of_new(order: Order, dim: int) -> int:
+    """Where a new torch axis goes in Flax: after the one before it, but before channels that are last."""
+    ndim = len(order)
+    if order != plain(ndim) and dim > 1 and order == channels_last(ndim):
+        return channels_last(ndim + 1).index(dim)
+    if dim == 0:
+        return 0
+    # Vectors become maps of one row, such as factors of channels.
+    return 1 if (ndim, dim) == (2, 2) else order.index(dim - 1) + 1
 
 
 def _squeeze(e: Emitter, x: Value, dim: Any = None) -> Out:
