@@ -18,20 +18,26 @@ from jax_tconv._functional.adaptive import adaptive_avg_pool, adaptive_max_pool
 from jax_tconv._functional.attention import scaled_dot_product_attention
 from jax_tconv._functional.convolving import conv
 from jax_tconv._functional.distances import cosine_similarity, local_response_norm, normalize, pairwise_distance
+from jax_tconv._functional.folding import fold, unfold
 from jax_tconv._functional.norms import batch_norm, group_norm, instance_norm, layer_norm
 from jax_tconv._functional.padding import pad
 from jax_tconv._functional.pooling import avg_pool, lp_pool, max_pool, max_pool_with_indices
 from jax_tconv._functional.resizing import interpolate
+from jax_tconv._functional.sampling import affine_grid, grid_sample
 from jax_tconv._functional.shuffling import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from jax_tconv._functional.unpooling import max_unpool
 
 __all__ = [
     "adaptive_avg_pool",
     "adaptive_max_pool",
+    "affine_grid",
     "avg_pool",
     "batch_norm",
     "channel_shuffle",
     "conv",
     "cosine_similarity",
+    "fold",
+    "grid_sample",
     "group_norm",
     "hardshrink",
     "instance_norm",
@@ -41,6 +47,7 @@ __all__ = [
     "lp_pool",
     "max_pool",
     "max_pool_with_indices",
+    "max_unpool",
     "normalize",
     "pad",
     "pairwise_distance",
@@ -54,4 +61,5 @@ __all__ = [
     "softshrink",
     "tanhshrink",
     "threshold",
+    "unfold",
 ]
