@@ -3,14 +3,17 @@
 import ast
 import dataclasses
 import inspect
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from .class_names import name_classes
 from .code import Expression, copied, name, names
 from .construction import Construction
-from .emitting import Body, Line
+from .emitting import Body
 from .instances import Instance, Network
+
+# How many arguments are given without their names.
+_POSITIONAL = 2
 
 
 @dataclasses.dataclass(eq=False)
@@ -59,14 +62,18 @@ def find_classes(network: Network) -> list[Class]:
     while len(made) < len(drafts):
         level = [d for key, d in drafts.items() if key not in made and all(part in made for part in d.parts)]
         groups: dict[Any, list[_Draft]] = {}
-        for draft in level:
+        # What is never called is of the class of what is made alike and called, if there is such a thing.
+        for draft in sorted(level, key=lambda draft: draft.instance.body.orders is None):
             draft.resolve(made)
-            groups.setdefault((type(draft.instance.module), draft.masked()), []).append(draft)
+            alike = [key for key in groups if key[:2] == draft.masked()[:2]]
+            if draft.instance.body.orders is None and alike:
+                draft.body = groups[alike[0]][0].body
+            groups.setdefault(draft.masked(), []).append(draft)
         for group in groups.values():
-            one = _unified(group)
+            one = _unified(sorted(group, key=lambda draft: draft.instance.body.orders is None))
             found.append(one)
-            made |= {id(draft.instance.module): (one, n) for n, draft in enumerate(group)}
-    _name(found, network)
+            made |= {id(instance.module): (one, n) for n, instance in enumerate(one.instances)}
+    name_classes(found)
     return found
 
 
@@ -107,12 +114,16 @@ class _Draft:
         """The constants in which instances of one class may differ, in the order in which they stand in the code."""
         return [node for tree in self.trees() for node in _walk(tree) if _may_differ(node)]
 
-    def masked(self) -> str:
-        """The code without these constants."""
-        shape = [dump(tree) for tree in self.trees()]
-        lines = [(line.targets, line.several) for line in self.body.lines]
+    def masked(self) -> tuple[Any, str, str]:
+        """Torch's class, and without these constants what is made and what is done."""
+        made = [dump(tree) for tree in self.made()]
         links = [ast.dump(end) for link in self.links for end in link]
-        return repr(([word for word, _ in self.attributes], self.body.arguments, lines, shape, links))
+        lines = [
+            (line.targets, line.several, line.comment, line.loop, dump(line.expression)) for line in self.body.lines
+        ]
+        words = [word for word, _ in self.attributes]
+        done = (self.body.arguments, lines, dump(self.body.result))
+        return type(self.instance.module), repr((words, made, links)), repr(done)
 
 
 def _walk(tree: Any) -> Iterator[Any]:
@@ -141,12 +152,15 @@ def _resolved(tree: Any, made: dict[int, tuple[Class, int]]) -> Any:
             if not isinstance(node.func, ast.Name) or not node.func.id.startswith("@"):
                 return self.generic_visit(node)
             cls, n = made[int(node.func.id[1:])]
-            args: list[Expression] = []
+            given = []
             for word, values in cls.arguments.items():
                 constant = ast.Constant(values[n])
                 constant.role = word  # type: ignore[attr-defined]
-                args.append(constant)
-            keywords = [ast.keyword("rngs", name("rngs"))] if cls.takes_rngs else []
+                given.append(ast.keyword(word, constant))
+            args: list[Expression] = [argument.value for argument in given[:_POSITIONAL]]
+            keywords = given[_POSITIONAL:]
+            if cls.takes_rngs:
+                keywords.append(ast.keyword("rngs", name("rngs")))
             found = ast.Call(ast.Name(f"@{id(cls)}", ast.Load()), args, keywords)
             found.func.cls = cls  # type: ignore[attr-defined]
             return found
@@ -213,47 +227,3 @@ def _same_value(have: Any, want: Any) -> bool:
     if isinstance(have, list):
         have = tuple(have)
     return type(have) is type(want) and have == want
-
-
-# Names of classes
-
-
-def _name(classes: list[Class], network: Network) -> None:
-    """Gives every class its name: torch's, and what sets it apart where several have the same."""
-    by_name: dict[str, list[Class]] = {}
-    for cls in classes:
-        by_name.setdefault(_torch_name(cls, network), []).append(cls)
-    taken: set[str] = set()
-    for word, several in by_name.items():
-        for cls in several:
-            cls.name = word if len(several) == 1 else _told_apart(word, cls, several)
-            n = 2
-            base = cls.name
-            while cls.name in taken:
-                cls.name = f"{base}{n}"
-                n += 1
-            taken.add(cls.name)
-
-
-def _torch_name(cls: Class, network: Network) -> str:
-    instance = cls.instances[0]
-    word = type(instance.module).__name__
-    if word in ("Sequential", "ModuleList", "ModuleDict") and instance.path:
-        named = [step for step in instance.path if not step.isdigit()]
-        word = "".join(part.capitalize() for part in re.split("_|(?<=[a-z])(?=[A-Z])", named[-1])) if named else "Block"
-    return word.removeprefix("Parametrized")
-
-
-def _told_apart(word: str, cls: Class, several: list[Class]) -> str:
-    own = {attribute for attribute, _ in cls.attributes}
-    others = [{attribute for attribute, _ in other.attributes} for other in several if other is not cls]
-    more = sorted(own - set.union(*others)) if others else []
-    if more:
-        return word + "With" + "".join(part.capitalize() for part in more[0].split("_"))
-    missing = sorted(set.intersection(*others) - own) if others else []
-    if missing:
-        return word + "Without" + "".join(part.capitalize() for part in missing[0].split("_"))
-    return word
-
-
-_ = Line

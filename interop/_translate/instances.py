@@ -84,6 +84,8 @@ class Network:
             word: tree_map(lambda leaf: Orders(e.nice(leaf)) if isinstance(leaf, Value) else None, tree)
             for word, tree in given.items()
         }
+        if known is not None and _arrays(orders) != _arrays(wanted):
+            raise Untranslatable("it is called with different tensors elsewhere", "use a module of its own for each")
         instance = self.instance(node.frame, {**orders, **wanted})
         function = self.access(e.frame, node)
         args, keywords, skipped = [], {}, False
@@ -152,8 +154,8 @@ class Network:
             holder = holder._modules[step]
         return found
 
-    def lists(self, instance: Instance) -> dict[str, list[str]]:
-        """The lists in an instance, by the expressions that lead to them: what each item is called in PyTorch's loops."""
+    def named_items(self, instance: Instance) -> dict[str, list[str]]:
+        """What PyTorch's loops call the items of the lists in an instance, by the expressions that lead to the lists."""
         found = {}
         for key, path in self._inside(instance.module).items():
             holder = self._modules[key]
@@ -280,11 +282,16 @@ class Network:
         assert frame is not None
         for inner, outer in zip(values(frame.parameters), values([node.args, node.kwargs]), strict=False):
             e.set(inner, Out(e.array(outer), e.order(outer)))
-        for one in frame.nodes:
+        for one in e.live(frame):
             e.emit(one)
         if not isinstance(frame.result, Value):
             raise Untranslatable("its Sequential gives several tensors", "call its layers one by one")
         return Out(e.array(frame.result), e.order(frame.result))
+
+
+def _arrays(orders: dict[str, Any]) -> set[tuple[Any, ...]]:
+    """The places of arrays among arguments."""
+    return {(word, *place) for word, tree in orders.items() for place, leaf in leaves(tree) if leaf is not None}
 
 
 def is_numbered(module: Any) -> bool:

@@ -4,9 +4,10 @@ import ast
 import builtins
 import keyword
 import re
+from typing import Any
 
 from .code import copied, names
-from .emitting import Body
+from .emitting import Body, Line
 
 _TAKEN = {"self", "nnx", "jnp", "jax", "rngs", "functional", "partial", "math", *keyword.kwlist, *dir(builtins)}
 # What a variable is called that has no name in PyTorch, by the function that makes it.
@@ -27,8 +28,8 @@ def name_variables(body: Body) -> None:
             if target not in last_use:
                 chosen[target] = "_"
                 continue
-            free = lambda word, at=at: word not in held or ends[held[word]] <= at
-            chosen[target] = _choose(body, line, target, free, held)
+            taken = {word for word, variable in held.items() if ends[variable] > at}
+            chosen[target] = _choose(body, line, target, taken)
             held[chosen[target]] = target
             ends[target] = last_use[target]
     for line in body.lines:
@@ -47,37 +48,30 @@ def _last_uses(body: Body) -> dict[str, int]:
     return found
 
 
-def _choose(body: Body, line, target, free, held) -> str:
+def _choose(body: Body, line: Line, target: str, taken: set[str]) -> str:
+    """A name that no other variable has that is still needed."""
     hints = [hint for hint in body.hints[target] if hint not in _TAKEN]
-    for hint in (*hints, *_own_words(body, line)):
-        if free(hint) and hint not in _TAKEN:
-            return hint
-    base = (hints or _own_words(body, line) or ["x"])[0]
-    base = re.sub(r"_?\d+$", "", base) or "x"
-    n = 2
-    while not free(f"{base}{n}"):
-        n += 1
-    return f"{base}{n}"
+    words = [*hints, *_own_words(body, line)]
+    found = next((word for word in words if word not in taken and word not in _TAKEN), None)
+    if found is not None:
+        return found
+    base = re.sub(r"_?\d+$", "", (hints or words)[0]) or "x"
+    return next(word for n in range(2, len(taken) + 3) if (word := f"{base}{n}") not in taken)
 
 
-def _own_words(body: Body, line) -> list[str]:
-    """Words for what has no name: that of the input if it is not needed any more, the layer's, the function's."""
-    used = [word for word in names(line.expression) if word in body.arguments or word.startswith("%")]
-    words = []
-    if len(line.targets) == 1 and "x" in body.arguments:
-        words.append("x")
+def _own_words(body: Body, line: Line) -> list[str]:
+    """Words for what has no name in PyTorch: `x` where that is what the method takes, the layer's, the function's."""
+    words = ["x"] if len(line.targets) == 1 and "x" in body.arguments else []
     called = line.expression.func if isinstance(line.expression, ast.Call) else None
     if isinstance(called, ast.Attribute):
-        word = called.attr
         if isinstance(called.value, ast.Name) and called.value.id == "self":
-            words.append(word)
-        elif word in _BY_FUNCTION:
-            words.append(_BY_FUNCTION[word])
-    del used
+            words.append(called.attr)
+        elif called.attr in _BY_FUNCTION:
+            words.append(_BY_FUNCTION[called.attr])
     return [*words, "x", "y", "z"]
 
 
-def _renamed(tree, chosen: dict[str, str]):
+def _renamed(tree: Any, chosen: dict[str, str]) -> Any:
     tree = copied(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in chosen:

@@ -32,7 +32,10 @@ def moved(array: Expression, have: Order, want: Order) -> Expression:
     """The array with its axes in another order."""
     places = tuple(have.index(axis) for axis in want)
     last = len(places) - 1
-    named = lambda n: -1 if n == last else n
+
+    def named(n: int) -> int:
+        return -1 if n == last else n
+
     changed = [n for n, source in enumerate(places) if n != source]
     if not changed:
         return array

@@ -1,8 +1,8 @@
 """Sizes of tensors that remember where they come from, through a program's own arithmetic.
 
 A program asks `x.shape[2] // 2` and gets a number that is one in every respect, so that its branches are taken and its
-tensors made, and that still knows to be half the size of an axis of `x`. Where that is lost, as in `int(n ** 0.5)`, it is
-the number that it is for the example.
+tensors made, and that still knows to be half the size of an axis of `x`. Where that is lost, as in `int(n ** 0.5)`, it
+is the number that it is for the example.
 """
 
 import dataclasses

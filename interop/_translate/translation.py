@@ -88,15 +88,16 @@ def translate(module: Any, *inputs: Any, partial: bool = False) -> str:
 def from_torch(module: Any, *inputs: Any, rngs: nnx.Rngs | None = None) -> Any:
     """The nnx twin of a PyTorch module: built with its arguments, filled with its weights, in its mode.
 
-    With inputs, any module that `translate` can write: it is translated on them, and the model is made from that source.
+    With inputs, `module` is anything that `translate` can write: it is translated on them, and the model is made from
+    that source.
 
-    Without, `module` is a ConvTranspose (which becomes this library's), another layer or an activation that Flax has, or an
-    `nn.Sequential` of them, nested or not, which becomes an `nnx.Sequential`. What PyTorch takes as `(N, C, *spatial)`
-    the result takes, and gives, as `(N, *spatial, C)`; vectors, and sequences of vectors or of indices (for a Linear, a
-    LayerNorm, an Embedding, an LSTM, attention), are the same for both. A Flatten keeps PyTorch's order, channels
-    first; as the first layer it takes maps, channels last. A BatchNorm1d, a GroupNorm, or a PReLU with a slope per
-    channel takes vectors beside a Linear. A LayerNorm over several axes takes maps after a layer that gives them, and
-    has the same axes in both elsewhere.
+    Without inputs it is a ConvTranspose (which becomes this library's), another layer or an activation that Flax has,
+    or an `nn.Sequential` of them, nested or not, which becomes an `nnx.Sequential`. What PyTorch takes as
+    `(N, C, *spatial)` the result takes, and gives, as `(N, *spatial, C)`; vectors, and sequences of vectors or of
+    indices (for a Linear, a LayerNorm, an Embedding, an LSTM, attention), are the same for both. A Flatten keeps
+    PyTorch's order, channels first; as the first layer it takes maps, channels last. A BatchNorm1d, a GroupNorm, or a
+    PReLU with a slope per channel takes vectors beside a Linear. A LayerNorm over several axes takes maps after a layer
+    that gives them, and has the same axes in both elsewhere.
 
     Weight norm and spectral norm are folded into the weight, as PyTorch has it in evaluation. Modules in training stay
     in training (`model.eval()` ends it) and compute the same, apart from what Dropout drops. What they learn can
@@ -110,8 +111,9 @@ def from_torch(module: Any, *inputs: Any, rngs: nnx.Rngs | None = None) -> Any:
       rngs: what Dropout draws from in training; None means `nnx.Rngs(0)`.
 
     Returns:
-      An nnx module; without inputs, for an activation by itself, a function. A cell's carry is Flax's, `(c, h)` for an LSTMCell;
-      attention gives its output without the weights, and an LSTM or a GRU its outputs without the state.
+      An nnx module; without inputs, for an activation by itself, a function. Of a layer by itself: a cell's carry is
+      Flax's, `(c, h)` for an LSTMCell; attention gives its output without the weights, and an LSTM or a GRU its outputs
+      without the state.
 
     Raises:
       TypeError: `module` is not a torch module.

@@ -15,8 +15,6 @@ from .tidying import return_at_once, tidy
 from .tracing import trace
 from .translation import Translation, TranslationError
 
-_LETTERS = "ncdhw"
-
 
 def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
     """The translation of a module on these inputs."""
@@ -31,7 +29,7 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
     for instance in network.instances.values():
         tidy(instance.body)
         name_variables(instance.body)
-        roll(instance.body, network.lists(instance))
+        roll(instance.body, network.named_items(instance))
         return_at_once(instance.body)
     classes = find_classes(network)
     source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")
@@ -41,14 +39,14 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
 def _axes(network: Network) -> dict[str, str]:
     """The axes of what the network takes and gives."""
     taken = [
-        (value, orders)
+        order
         for word in network.root.frame.parameters
         for place, value in leaves(network.root.frame.parameters[word])
         if isinstance(value, Value)
-        for orders in [_at(network.root.orders[word], place)]
+        for order in [_at(network.root.orders[word], place)]
     ]
     found = {}
-    for n, (value, order) in enumerate(taken):
+    for n, order in enumerate(taken):
         found["(input)" if n == 0 else f"(input)[{n}]"] = _rule(order)
     for place, value in leaves(network.root.frame.result):
         if isinstance(value, Value):

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..._from_torch.activations import ACTIVATIONS, ALONG_AN_AXIS, Activation
 from ..code import call, literal
-from ..emitting import Emitter, Out, Untranslatable
+from ..emitting import Emitter, Out
 from ..graph import Value
 from ..layers import spell_function
 from ..orders import place
@@ -24,8 +24,8 @@ def _activation(entry: Activation) -> Callable[..., Any]:
 
 def _along(entry: Activation) -> Callable[..., Any]:
     def handle(e: Emitter, x: Value, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Out:
-        if dim is None:
-            raise Untranslatable("it is called without dim", "give it a dim")
+        if dim is None:  # torch's own choice, which it warns of
+            dim = 0 if x.ndim in (0, 1, 3) else 1
         axis = place(e.order(x), dim)
         more = {} if axis == -1 else {"axis": axis}
         return Out(call(spell_function(entry.function), e.array(x), **more), e.order(x))

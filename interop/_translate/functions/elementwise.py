@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..code import call, method, name, operation
+from ..code import call, method, operation
 from ..emitting import Emitter, Handler, Out, Untranslatable, dtype
 from ..graph import Value
 
@@ -13,11 +13,14 @@ _SYMBOLS = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "greater": ">", "less": "<",
     "__and__": "&", "__or__": "|", "__xor__": "^", "bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^",
     "__eq__": "==", "__ne__": "!=", "__lt__": "<", "__le__": "<=", "__gt__": ">", "__ge__": ">=",
-    "__add__": "+", "__sub__": "-", "__mul__": "*", "__truediv__": "/", "__floordiv__": "//", "__mod__": "%", "__pow__": "**",
-    "__iadd__": "+", "__isub__": "-", "__imul__": "*", "__itruediv__": "/", "__idiv__": "/", "__iand__": "&", "__ior__": "|",
+    "__add__": "+", "__sub__": "-", "__mul__": "*", "__truediv__": "/", "__floordiv__": "//",
+    "__mod__": "%", "__pow__": "**",
+    "__iadd__": "+", "__isub__": "-", "__imul__": "*", "__itruediv__": "/", "__idiv__": "/", "__iand__": "&",
+    "__ior__": "|",
 }  # fmt: skip
 _REFLECTED = {
-    "rsub": "-", "__rsub__": "-", "__radd__": "+", "__rmul__": "*", "__rdiv__": "/", "__rtruediv__": "/", "__rpow__": "**",
+    "rsub": "-", "__rsub__": "-", "__radd__": "+", "__rmul__": "*", "__rdiv__": "/", "__rtruediv__": "/",
+    "__rpow__": "**",
     "__rfloordiv__": "//", "__rmod__": "%",
 }  # fmt: skip
 _TWO = {
@@ -26,7 +29,8 @@ _TWO = {
     "logaddexp": "jnp.logaddexp", "hypot": "jnp.hypot", "xlogy": "jax.scipy.special.xlogy",
 }  # fmt: skip
 _ONE = {
-    "abs": "jnp.abs", "exp": "jnp.exp", "expm1": "jnp.expm1", "log": "jnp.log", "log2": "jnp.log2", "log10": "jnp.log10",
+    "abs": "jnp.abs", "exp": "jnp.exp", "expm1": "jnp.expm1", "log": "jnp.log", "log2": "jnp.log2",
+    "log10": "jnp.log10",
     "log1p": "jnp.log1p", "sqrt": "jnp.sqrt", "rsqrt": "jax.lax.rsqrt", "square": "jnp.square", "sin": "jnp.sin",
     "cos": "jnp.cos", "tan": "jnp.tan", "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan",
     "sinh": "jnp.sinh", "cosh": "jnp.cosh", "asinh": "jnp.arcsinh", "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",

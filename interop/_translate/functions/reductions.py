@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..code import Expression, call, literal, method, operation, subscript
-from ..emitting import Emitter, Out, Several, Untranslatable, dtype as dtype_name
+from ..emitting import Emitter, Out, Several, Untranslatable
+from ..emitting import dtype as dtype_name
 from ..graph import Value
 from ..orders import plain, without
 from .shapes import places
@@ -117,6 +118,25 @@ def _sort(e: Emitter, x: Value, dim: int = -1, descending: bool = False, *, stab
     )
 
 
+def _loss(function: str) -> Callable[..., Any]:
+    def handle(
+        e: Emitter,
+        x: Value,
+        target: Value,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        weight: Any = None,
+    ) -> Out:
+        if weight is not None:
+            raise Untranslatable("a loss with weights", "multiply by the weights")
+        (left, right), order = e.aligned(x, target)
+        found = call(function, operation("-", left, right))
+        return Out(found, order) if reduction == "none" else Out(call(f"jnp.{reduction}", found), ())
+
+    return handle
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": _reduction("jnp.sum"),
     "mean": _reduction("jnp.mean"),
@@ -132,6 +152,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": _extremum("jnp.min", "jnp.argmin", "jnp.minimum"),
     "argmax": _argument("jnp.argmax"),
     "argmin": _argument("jnp.argmin"),
+    "mse_loss": _loss("jnp.square"),
+    "l1_loss": _loss("jnp.abs"),
     "norm": _norm,
     "vector_norm": _norm,
     "cumsum": _cumulative("jnp.cumsum"),
