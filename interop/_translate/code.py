@@ -93,6 +93,11 @@ def operation(symbol: str, *operands: Any) -> Expression:
     return ast.BinOp(given[0], _OPERATORS[symbol](), given[1])
 
 
+def attribute(holder: Expression, word: str) -> Expression:
+    """An attribute of what an expression gives."""
+    return ast.Attribute(holder, word, ast.Load())
+
+
 def subscript(array: Expression, index: Any) -> Expression:
     """`array[index]`, where the index may be a tuple with slices."""
     return ast.Subscript(array, _index(index), ast.Load())
@@ -123,11 +128,12 @@ def replaced(tree: Any, replacements: Mapping[str, Expression]) -> Any:
 
 
 def copied(tree: Any) -> Any:
-    """A copy of a tree, all the way down, that shares its constants."""
+    """A copy of a tree, all the way down, that shares its constants, the role of each, and the classes it names."""
     if isinstance(tree, ast.AST):
         new = type(tree)(**{field: copied(value) for field, value in ast.iter_fields(tree)})
-        if isinstance(tree, ast.Constant) and hasattr(tree, "role"):
-            new.role = tree.role  # type: ignore[attr-defined]
+        for mark in ("role", "cls"):
+            if hasattr(tree, mark):
+                setattr(new, mark, getattr(tree, mark))
         return new
     return [copied(item) for item in tree] if isinstance(tree, list) else tree
 
