@@ -158,6 +158,11 @@ def _prelu(m: Any, site: Site) -> Make:
 def _attention(m: Any, site: Site) -> Make:
     if not m.batch_first:
         raise ValueError("batch_first=False: Flax has the batch first; set it to True, and swap the axes of the inputs")
+    return attention(m)
+
+
+def attention(m: Any) -> Make:
+    """The twin of a MultiheadAttention, whose inputs have the batch first in any case."""
     if m.bias_k is not None or m.add_zero_attn:
         raise ValueError("add_bias_kv or add_zero_attn: Flax's attention adds nothing to the keys; train without")
     if m.kdim != m.vdim:

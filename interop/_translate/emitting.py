@@ -108,6 +108,10 @@ class Emitter:
         self.refused: list[Refusal] = []
         # The values and nodes that something is made of.
         self.needed: set[Any] = set()
+        # Values along whose first axis others are stacked, and these.
+        self.items: dict[Value, list[Out]] = {}
+        # What recurrent layers carry on, by torch's states.
+        self.carries: dict[tuple[Value, ...], list[Expression]] = {}
         self.extras: dict[str, Make] = {}
         self._functions, self._call_module, self._read = functions, call_module, read
         self._known: dict[Value, tuple[Expression, Order]] = {}
@@ -131,7 +135,7 @@ class Emitter:
                     self._known.setdefault(leaf, (variable, orders_at(orders[parameter], place)))
                 else:
                     self._sizes[Given((parameter, *place))] = variable
-        for node in self._live():
+        for node in self.live(self.frame):
             self.emit(node)
         try:
             result, result_orders = self._returned(self.frame.result)
@@ -149,19 +153,19 @@ class Emitter:
         except Untranslatable as refused:
             self._refuse(node, refused)
 
-    def _live(self) -> list[Node]:
-        """The nodes whose results are needed."""
-        needed: set[Any] = set(values(self.frame.result))
-        needed |= {one for _, leaf in leaves(self.frame.result) for one in _sources(leaf)}
+    def live(self, frame: Frame) -> list[Node]:
+        """The nodes of a frame whose results are needed."""
+        needed: set[Any] = set(values(frame.result))
+        needed |= {one for _, leaf in leaves(frame.result) for one in _sources(leaf)}
         live = []
-        for node in reversed(self.frame.nodes):
+        for node in reversed(frame.nodes):
             given = {one for _, leaf in leaves(node.result) for one in ({leaf} if isinstance(leaf, Value) else ())}
             if given & needed or node in needed or node.kind == "refusal":
                 live.append(node)
                 for tree in (node.args, node.kwargs):
                     needed |= set(values(tree))
                     needed |= {one for _, leaf in leaves(tree) for one in _sources(leaf)}
-        self.needed = needed
+        self.needed |= needed
         return live[::-1]
 
     def _emit(self, node: Node) -> None:
@@ -169,6 +173,10 @@ class Emitter:
             raise Untranslatable(*node.refusal)
         if node.kind != "function":
             self._set(node.result, self._call_module(self, node), node)
+            return
+        item = self._item(node)
+        if item is not None:
+            self._set(node.result, item, node)
             return
         handler = self._functions.get(str(node.target))
         if handler is None:
@@ -182,6 +190,15 @@ class Emitter:
                 ) from error
             raise
         self._set(node.result, results, node)
+
+    def _item(self, node: Node) -> Out | None:
+        """One of the values that are stacked in another, if that is what a call selects."""
+        if node.target not in ("__getitem__", "select") or node.args[0] not in self.items:
+            return None
+        dim, index = (0, node.args[1]) if node.target == "__getitem__" else node.args[1:]
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        whole = all(one == slice(None) or one is Ellipsis for one in rest)
+        return self.items[node.args[0]][first] if dim == 0 and whole and type(first) is int else None
 
     def _refuse(self, node: Node, refused: Untranslatable) -> None:
         """Notes what cannot be translated; where it belongs stands what raises an error that says why."""
@@ -273,6 +290,14 @@ class Emitter:
         found = next(one for n in range(len(taken) + 1) if (one := f"{word}{n + 1}" if n else word) not in taken)
         self.extras[found] = layer
         return name(f"self.{found}")
+
+    def unpacked(self, expression: Expression, *hints: str) -> list[Expression]:
+        """Variables that hold the results of an expression that gives several."""
+        targets = [f"%{len(self.hints) + n}" for n in range(len(hints))]
+        self.hints |= {target: [hint] if hint else [] for target, hint in zip(targets, hints, strict=True)}
+        self.lines.append(Line(targets, expression, several=True, comment=self._comment))
+        self._comment = ""
+        return [ast.Name(target, ast.Load()) for target in targets]
 
     def comment(self, words: str) -> None:
         """What to say of the line that is being written."""
@@ -374,6 +399,10 @@ class Emitter:
         self._sizes[source] = found
         return found
 
+    def size(self, value: Value, axis: int) -> Expression:
+        """The size of one of torch's axes of a value, whatever it is in other calls."""
+        return self.number(TracedInt(value.shape[axis], AxisSize(value, axis)))
+
     def aligned(self, *operands: Any) -> tuple[list[Expression], Order]:
         """Tensors and numbers as they are given to an operator that broadcasts, and the order of what it gives."""
         given = [one for one in operands if isinstance(one, Value)]
@@ -474,7 +503,9 @@ def written(tensor: Any) -> Expression:
     numbers = tensor.flatten()
     if tensor.ndim == 0:
         return call("jnp.array", tensor.item(), **more)
-    if len(numbers) and bool((numbers == numbers[0]).all()):
+    if not len(numbers):
+        return call("jnp.zeros", tuple(tensor.shape), dtype=dtype(tensor.dtype))
+    if bool((numbers == numbers[0]).all()):
         return call("jnp.full", tuple(tensor.shape), numbers[0].item(), **more)
     if kind is int and len(numbers) > 2 and len(numbers) == tensor.shape[-1]:
         steps = numbers[1:] - numbers[:-1]

@@ -42,12 +42,15 @@ class Network:
         self.lists: set[int] = set()
         self._modules = {id(module): module for module in root.module.modules()}
         self._places: dict[int, dict[int, tuple[str, ...]]] = {}
+        self._frame = root
         self.root = self.instance(root, {name: _first_orders(root, tree) for name, tree in root.parameters.items()})
 
     def instance(self, frame: Frame, orders: dict[str, Any]) -> Instance:
         """The module of a frame as an instance, whose arguments have these orders of axes."""
         emitter = Emitter(frame, FUNCTIONS, self.call, self.read)
         body = emitter.body(orders)
+        if frame is not self._frame:
+            body.arguments = _used(body)
         self.refused += emitter.refused
         found = Instance(frame.module, frame.path, orders, body, frame)
         known = self.instances.get(id(frame.module))
@@ -287,6 +290,12 @@ class Network:
         if not isinstance(frame.result, Value):
             raise Untranslatable("its Sequential gives several tensors", "call its layers one by one")
         return Out(e.array(frame.result), e.order(frame.result))
+
+
+def _used(body: Body) -> list[str]:
+    """The arguments of a method without those of which it makes nothing, such as a mask that is known to be causal."""
+    used = {word for tree in (*(line.expression for line in body.lines), body.result) for word in names(tree)}
+    return [word for word in body.arguments if word in used] or body.arguments[:1]
 
 
 def _arrays(orders: dict[str, Any]) -> set[tuple[Any, ...]]:

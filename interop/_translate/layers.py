@@ -12,16 +12,26 @@ import jax_tconv.nnx
 from .._from_torch.conversion import torch_class
 from .._from_torch.forms import LAST, MAPS, VECTOR, Site
 from .._from_torch.made import RNGS, Apply, Make
-from .._from_torch.twins import TWINS
+from .._from_torch.twins import TWINS, attention
 from .code import Expression, call, literal, name
 from .emitting import Emitter, Out, Untranslatable
-from .graph import Node, Value
+from .graph import Node, Value, values
+from .heads import call_attention
 from .orders import Order, channels_last, plain
+from .states import call_cell, call_rnn
 
+# Layers that take or give several tensors.
+_CALLS = {
+    "MultiheadAttention": call_attention,
+    "LSTM": call_rnn,
+    "GRU": call_rnn,
+    "LSTMCell": call_cell,
+    "GRUCell": call_cell,
+}
 _MAPS = ("Conv", "ConvTranspose", "InstanceNorm", "GroupNorm")
 _CHANNELS = ("BatchNorm", "PReLU")
 _FEATURES = ("Linear", "LayerNorm", "RMSNorm", "Embedding")
-_LAYERS = (*_MAPS, *_CHANNELS, *_FEATURES, "Dropout", "Dropout1d", "Dropout2d", "Dropout3d")
+_LAYERS = (*_MAPS, *_CHANNELS, *_FEATURES, *_CALLS, "Dropout", "Dropout1d", "Dropout2d", "Dropout3d")
 
 
 def family(module: Any) -> str | None:
@@ -41,8 +51,12 @@ def is_layer(module: Any) -> bool:
     return family(module) is not None
 
 
-def call_layer(e: Emitter, node: Node, function: Expression) -> Out:
+def call_layer(e: Emitter, node: Node, function: Expression) -> Any:
     """The call of a layer, by an expression that is the layer."""
+    made(node.module, next(iter(values([node.args, node.kwargs])), None))
+    call_several = _CALLS.get(family(node.module) or "")
+    if call_several is not None:
+        return call_several(e, node, function)
     x, *others = (*node.args, *node.kwargs.values())
     more: dict[str, Any] = {}
     if others and family(node.module) == "ConvTranspose" and len(others) == 1:
@@ -87,7 +101,8 @@ def made(module: Any, x: Value | None) -> Make:
     if family(module) in ("Dropout", "PReLU") and type(module).__name__ in ("Dropout", "PReLU"):
         forms = frozenset({form, LAST})
     try:
-        twin = TWINS[kind][0](module, Site(forms))
+        # Where the batch is, is the caller's matter here.
+        twin = attention(module) if kind == "MultiheadAttention" else TWINS[kind][0](module, Site(forms))
     except ValueError as error:
         raise Untranslatable(str(error)) from None
     assert isinstance(twin, Make)
