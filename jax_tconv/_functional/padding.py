@@ -11,7 +11,12 @@ from jax.typing import ArrayLike
 from jax_tconv._call.arguments import check_name, is_int, listed
 from jax_tconv._functional.inputs import array
 
-_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_MODES = {
+    "constant": "constant",
+    "reflect": "reflect",
+    "replicate": "edge",
+    "circular": "wrap",
+}  # under jnp.pad's names
 
 
 def pad(
@@ -58,7 +63,14 @@ def pad(
             raise ValueError(f"pad_width must fit each axis of x, of shape {x.shape}, with mode={mode!r}; got {pairs}")
     if mode == "constant":
         return lax.pad(x, jnp.asarray(value, x.dtype), [(*pair, 0) for pair in pairs])
-    wider = jnp.pad(x, [(max(before, 0), max(after, 0)) for before, after in pairs], mode=_MODES[mode])
+    more = [(max(before, 0), max(after, 0)) for before, after in pairs]
+    if mode == "circular":  # the one mode in which torch removes rows before it looks for the new ones
+        return jnp.pad(_cropped(x, pairs), more, mode="wrap")
+    return _cropped(jnp.pad(x, more, mode=_MODES[mode]), pairs)
+
+
+def _cropped(x: jax.Array, pairs: Sequence[tuple[int, int]]) -> jax.Array:
+    """`x` without the rows that negative widths remove."""
     starts = [max(-before, 0) for before, _ in pairs]
-    ends = [size - max(-after, 0) for size, (_, after) in zip(wider.shape, pairs, strict=True)]
-    return lax.slice(wider, starts, ends)
+    ends = [size - max(-after, 0) for size, (_, after) in zip(x.shape, pairs, strict=True)]
+    return lax.slice(x, starts, ends)

@@ -43,9 +43,11 @@ def weighted(
     mode: str, size: int, count: int, distance: np.floating[Any], align_corners: bool, antialias: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows that each row of the output is the weighted sum of, and their weights: both `(count, taps)`."""
+    real = type(distance)
+    if count == size and (antialias or mode != "bicubic"):  # as in torch, even where the factor is not 1
+        return np.arange(count)[:, None], np.ones((count, 1), real)
     if antialias:
         return _antialiased(mode, size, count, distance)
-    real = type(distance)
     index = np.arange(count).astype(real)
     source = distance * index if align_corners else distance * (index + real(0.5)) - real(0.5)
     if mode == "bicubic":
@@ -53,8 +55,6 @@ def weighted(
         t = np.clip(source - first.astype(real), 0, 1)
         weights = np.stack([_cubic(t + 1, -0.75), _cubic(t, -0.75), _cubic(1 - t, -0.75), _cubic(2 - t, -0.75)], 1)
         return np.clip(first[:, None] + np.arange(-1, 3), 0, size - 1), weights
-    if count == size:
-        return np.arange(count)[:, None], np.ones((count, 1), real)
     source = np.maximum(source, 0)
     first = np.minimum(source.astype(int), size - 1)
     t = np.clip(source - first.astype(real), 0, 1)
