@@ -1,45 +1,42 @@
 """The text of the file: imports and classes, formatted as ruff formats."""
 
-import ast
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from .classes import Class
+from .linen import source as linen_source
+from .linen.classes import LinenClass
 from .nnx_source import write_class
 from .printing import WIDTH
 
 
-def write_source(classes: list[Class], words: str) -> str:
-    """The whole file."""
-    text = "\n\n\n".join(write_class(cls) for cls in classes)
-    if "missing" in _names(text):
-        text = f"{_MISSING}\n\n\n{text}"
-    return formatted("\n".join([f'"""{words}"""', "", *_imports(text), "", "", text, ""]))
+def write_source(classes: Sequence[Class], words: str) -> str:
+    """The whole file: in linen if the classes are linen's."""
+    linen = isinstance(classes[-1], LinenClass)
+    texts = [linen_source.write_class(cls) if isinstance(cls, LinenClass) else write_class(cls) for cls in classes]
+    if any("missing(" in text for text in texts):
+        texts.insert(0, _MISSING)
+    imports = f"{_IMPORTS}\nfrom jax_tconv.{'linen' if linen else 'nnx'} import {', '.join(_LAYERS)}"
+    return formatted("\n\n\n".join([f'"""{words}"""\n\n{imports}', *texts, ""]))
 
 
+# Those that nothing needs are taken out.
+_IMPORTS = """import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import nnx
+
+from jax_tconv import conv_transpose, functional"""
+_LAYERS = ("ConvTranspose", "GRUCell", "LayerNorm", "PReLU")
 _MISSING = '''def missing(reason: str, *arrays: jax.Array) -> Any:
     """Stands where a part of the network could not be translated."""
     raise NotImplementedError(reason)'''
-
-
-def _names(text: str) -> set[str]:
-    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-
-
-def _imports(text: str) -> list[str]:
-    used = _names(text)
-    standard = ["import math"] if "math" in used else []
-    standard += ["from functools import partial"] if "partial" in used else []
-    standard += ["from typing import Any"] if "Any" in used else []
-    third = ["import jax"] if "jax" in used else []
-    third += ["import jax.numpy as jnp"] if "jnp" in used else []
-    third += ["from flax import nnx"]
-    third += ["from jax_tconv import conv_transpose"] if "conv_transpose" in used else []
-    third += ["from jax_tconv import functional"] if "functional" in used else []
-    own = sorted(used & {"ConvTranspose", "PReLU", "LayerNorm", "GRUCell"})
-    third += [f"from jax_tconv.nnx import {', '.join(own)}"] if own else []
-    return [*standard, *([""] if standard else []), *third]
 
 
 def formatted(text: str) -> str:

@@ -40,18 +40,22 @@ class Translation:
     name: str
     axes: dict[str, str]
 
-    def make(self, rngs: nnx.Rngs | None = None) -> nnx.Module:
-        """The model: with initial values if `rngs` is given, otherwise abstract, as `nnx.eval_shape` gives it."""
+    def load(self) -> Any:
+        """The class of the whole network."""
         filename = f"<{self.name}, translated>"
         linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
         module = types.ModuleType(f"translated_{self.name}")
         exec(compile(self.source, filename, "exec"), vars(module))
-        cls = getattr(module, self.name)
+        return getattr(module, self.name)
+
+    def make(self, rngs: nnx.Rngs | None = None) -> nnx.Module:
+        """The nnx model: with initial values if `rngs` is given, otherwise abstract, as `nnx.eval_shape` gives it."""
+        cls = self.load()
         return nnx.eval_shape(lambda: cls(rngs=nnx.Rngs(0))) if rngs is None else cls(rngs=rngs)
 
 
-def translate(module: Any, *inputs: Any, partial: bool = False) -> str:
-    """The source of an nnx model that computes what a PyTorch module computes.
+def translate(module: Any, *inputs: Any, linen: bool = False, partial: bool = False) -> str:
+    """The source of a Flax model, nnx or linen, that computes what a PyTorch module computes.
 
     The module is run once on the inputs, and what it calls is written down: a class for each of its classes, under the
     names of its attributes, so that `load_state_dict` fills the model without `rename`. Maps have their channels last,
@@ -64,6 +68,7 @@ def translate(module: Any, *inputs: Any, partial: bool = False) -> str:
     Args:
       module: the torch module; it is run in evaluation mode and left as it was.
       *inputs: what it is called with: tensors, and whatever else it takes, which becomes a part of the source.
+      linen: whether the source is in linen rather than in nnx.
       partial: whether what cannot be translated is left out, each place with a `NotImplementedError` that says why.
 
     Returns:
@@ -82,7 +87,7 @@ def translate(module: Any, *inputs: Any, partial: bool = False) -> str:
       >>> "ConvTranspose(3, 8, (4, 4), strides=2, padding=1, rngs=rngs)" in source
       True
     """
-    return translated(module, inputs, partial).source
+    return translated(module, inputs, partial, linen).source
 
 
 def from_torch(module: Any, *inputs: Any, rngs: nnx.Rngs | None = None) -> Any:
@@ -139,7 +144,7 @@ def from_torch(module: Any, *inputs: Any, rngs: nnx.Rngs | None = None) -> Any:
     return model
 
 
-def translated(module: Any, inputs: tuple[Any, ...], partial: bool = False) -> Translation:
+def translated(module: Any, inputs: tuple[Any, ...], partial: bool = False, linen: bool = False) -> Translation:
     """The translation of a module that is called with these inputs."""
     torch = sys.modules.get("torch")  # a torch module cannot be here without torch
     if torch is None or not isinstance(module, torch.nn.Module):
@@ -148,4 +153,4 @@ def translated(module: Any, inputs: tuple[Any, ...], partial: bool = False) -> T
         raise TypeError("inputs must be what the torch module is called with; got none")
     from .writing import write
 
-    return write(module, inputs, partial)
+    return write(module, inputs, partial, linen)

@@ -6,13 +6,15 @@ import inspect
 import textwrap
 from typing import Any
 
-from flax import nnx
+from flax import linen, nnx
 
 import jax_tconv.nnx
 
 from .code import Expression, copied
 
 _LONGEST_TEXT = 80
+# Where layers are, by the name before theirs.
+_HOMES = {"": jax_tconv.nnx, "nnx": nnx, "nn": linen}
 
 
 def unparse(tree: Expression) -> str:
@@ -54,9 +56,8 @@ def _is_default(defaults: dict[str, Any], keyword: ast.keyword) -> bool:
 @functools.cache
 def _defaults(function: str) -> dict[str, Any]:
     """The defaults of a Flax class by its name in the source."""
-    cls = getattr(jax_tconv.nnx, function, None)
-    if function.startswith("nnx."):
-        cls = getattr(nnx, function.removeprefix("nnx."), None)
+    home, _, word = function.rpartition(".")
+    cls = getattr(_HOMES.get(home), word, None)
     if not isinstance(cls, type):
         return {}
     return {word: one.default for word, one in inspect.signature(cls.__init__).parameters.items()}

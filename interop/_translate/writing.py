@@ -1,12 +1,14 @@
 """The steps from a module to its source."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .checking import unlike_flax
-from .classes import find_classes
+from .classes import Class, find_classes
 from .graph import Value, leaves
 from .instances import Network
 from .layers import is_layer
+from .linen.classes import in_linen
 from .loops import roll
 from .naming import name_variables
 from .orders import Order
@@ -16,7 +18,7 @@ from .tracing import trace
 from .translation import Translation, TranslationError
 
 
-def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
+def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> Translation:
     """The translation of a module on these inputs."""
     root, refused = trace(module, inputs, is_layer)
     if root is None:
@@ -31,7 +33,11 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool) -> Translation:
         name_variables(instance.body)
         roll(instance.body, network.named_items(instance))
         return_at_once(instance.body)
-    classes = find_classes(network)
+    classes: Sequence[Class] = find_classes(network)
+    if linen:
+        classes, refused = in_linen(classes)
+        if refused:
+            raise TranslationError(refused)
     source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")
     return Translation(source, classes[-1].name, _axes(network))
 

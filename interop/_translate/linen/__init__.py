@@ -1,0 +1,1 @@
+"""linen, as another form of the classes that are written in nnx."""
