@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jax_tconv._functional.cubic import far, four_weights, near
+
 
 def step(size: int, count: int, factor: float | None, align_corners: bool, dtype: Any) -> np.floating[Any]:
     """How many rows of the input lie between two of the output."""
@@ -53,8 +55,7 @@ def weighted(
     if mode == "bicubic":
         first = np.minimum(np.floor(source).astype(int), size - 1)
         t = np.clip(source - first.astype(real), 0, 1)
-        weights = np.stack([_cubic(t + 1, -0.75), _cubic(t, -0.75), _cubic(1 - t, -0.75), _cubic(2 - t, -0.75)], 1)
-        return np.clip(first[:, None] + np.arange(-1, 3), 0, size - 1), weights
+        return np.clip(first[:, None] + np.arange(-1, 3), 0, size - 1), np.stack(four_weights(t), 1)
     source = np.maximum(source, 0)
     first = np.minimum(source.astype(int), size - 1)
     t = np.clip(source - first.astype(real), 0, 1)
@@ -71,13 +72,9 @@ def _antialiased(mode: str, size: int, count: int, distance: np.floating[Any]) -
     end = np.minimum((centres + support + real(0.5)).astype(int), size)
     rows = first[:, None] + np.arange((end - first).max())
     t = np.abs((rows.astype(real) - centres[:, None] + real(0.5)) / widening)
-    weights = _cubic(t, -0.5) if mode == "bicubic" else np.maximum(1 - t, 0)
+    if mode == "bicubic":
+        weights = np.where(t <= 1, near(t, -0.5), np.where(t < 2, far(t, -0.5), 0))
+    else:
+        weights = np.maximum(1 - t, 0)
     weights = np.where(rows < end[:, None], weights, 0)
     return np.minimum(rows, size - 1), weights / weights.sum(1, keepdims=True)
-
-
-def _cubic(t: np.ndarray, a: float) -> np.ndarray:
-    """Keys's cubic convolution at the distances `t`, which are not negative."""
-    near = ((a + 2) * t - (a + 3)) * t * t + 1
-    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0))

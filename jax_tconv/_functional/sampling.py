@@ -1,6 +1,5 @@
 """PyTorch's grid_sample and affine_grid: images read at given places."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jax_tconv._call.arguments import check_name, listed
+from jax_tconv._functional.cubic import four_weights
 from jax_tconv._functional.inputs import floats, sizes
 
 
@@ -56,62 +56,41 @@ def grid_sample(
         raise ValueError("mode must not be 'bicubic' with 3 spatial axes")
     if 0 in x.shape[1:-1]:
         raise ValueError(f"x must have at least one value on each spatial axis, got {x.shape}")
-    spatial = x.shape[1:-1]
-    # From torch's order to that of the axes, and from -1 to 1 to the rows of `x`.
-    places = [
-        ((at + 1) / 2 * (size - 1)) if align_corners else ((at + 1) * size - 1) / 2
-        for at, size in zip(jnp.moveaxis(grid, -1, 0)[::-1], spatial, strict=True)
-    ]
-    if mode != "bicubic":
-        places = [
-            _brought_inside(at, size, padding_mode, align_corners) for at, size in zip(places, spatial, strict=True)
-        ]
-    taps = [_taps(at, mode) for at in places]
-    if mode == "bicubic":
-        taps = [
-            [(_brought_inside(row, size, padding_mode, align_corners), weight) for row, weight in axis]
-            for axis, size in zip(taps, spatial, strict=True)
-        ]
-    total: Any = 0
-    for corner in itertools.product(*taps):
-        rows, weights = zip(*corner, strict=True)
-        weight = 1
-        for factor in weights:
-            weight = weight * factor
-        total = total + _read(x, rows) * (weight if isinstance(weight, int) else weight[..., None])
-    return total.astype(x.dtype)
-
-
-def _taps(at: jax.Array, mode: str) -> list[tuple[jax.Array, Any]]:
-    """The rows that a place lies between, as floats, and the weight of each."""
-    if mode == "nearest":
-        return [(jnp.round(at), 1)]
-    first = jax.lax.stop_gradient(jnp.floor(at))
-    t = at - first
-    if mode == "bilinear":
-        return [(first, 1 - t), (first + 1, t)]
-    a = -0.75  # Keys's constant, in torch
-
-    def near(t: jax.Array) -> jax.Array:
-        return ((a + 2) * t - (a + 3)) * t * t + 1
-
-    def far(t: jax.Array) -> jax.Array:
-        return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-
-    weights = [far(t + 1), near(t), near(1 - t), far(2 - t)]
-    return [(first + tap, weight) for tap, weight in zip(range(-1, 3), weights, strict=True)]
-
-
-def _read(x: jax.Array, rows: Sequence[jax.Array]) -> jax.Array:
-    """The values of `x` in the given rows, one array for each spatial axis; zeros where one is outside."""
-    inside: Any = True
-    index = jnp.zeros(rows[0].shape, int)
-    for row, size in zip(rows, x.shape[1:-1], strict=True):
-        inside = inside & (row >= 0) & (row < size)
-        index = index * size + jnp.clip(row, 0, size - 1).astype(int)
+    # Every combination of the rows, columns and planes that a place lies between, on a last axis, and their weights.
+    index = jnp.zeros((*grid.shape[:-1], 1), int)
+    weights = jnp.ones(index.shape, grid.dtype)
+    inside = jnp.ones(index.shape, bool)
+    # The coordinates in the order of the axes.
+    for at, size in zip(jnp.moveaxis(grid, -1, 0)[::-1], x.shape[1:-1], strict=True):
+        place = (at + 1) / 2 * (size - 1) if align_corners else ((at + 1) * size - 1) / 2
+        if mode != "bicubic":
+            place = _brought_inside(place, size, padding_mode, align_corners)
+        rows, factors = _taps(place, mode)
+        if mode == "bicubic":
+            rows = _brought_inside(rows, size, padding_mode, align_corners)
+        index = _combined(jnp.add, index * size, jnp.clip(rows, 0, size - 1).astype(int))
+        inside = _combined(jnp.logical_and, inside, (rows >= 0) & (rows < size))
+        weights = _combined(jnp.multiply, weights, factors)
     flat = x.reshape(x.shape[0], -1, x.shape[-1])
-    values = jnp.take_along_axis(flat, index.reshape(x.shape[0], -1, 1), 1)
-    return jnp.where(inside[..., None], values.reshape(*index.shape, x.shape[-1]), 0)
+    values = jnp.take_along_axis(flat, index.reshape(x.shape[0], -1, 1), 1).reshape(*index.shape, x.shape[-1])
+    return (jnp.where(inside[..., None], values, 0) * weights[..., None]).sum(-2).astype(x.dtype)
+
+
+def _combined(function: Any, first: jax.Array, second: jax.Array) -> jax.Array:
+    """`function` of every entry of the first's last axis with every entry of the second's."""
+    return function(first[..., :, None], second[..., None, :]).reshape(*first.shape[:-1], -1)
+
+
+def _taps(place: jax.Array, mode: str) -> tuple[jax.Array, jax.Array]:
+    """The rows that each place lies between, as floats, on a last axis, and the weight of each."""
+    if mode == "nearest":
+        return jnp.round(place)[..., None], jnp.ones((*place.shape, 1), place.dtype)
+    first = jax.lax.stop_gradient(jnp.floor(place))
+    t = place - first
+    if mode == "bilinear":
+        return jnp.stack([first, first + 1], -1), jnp.stack([1 - t, t], -1)
+    rows = first[..., None] + jnp.arange(-1, 3, dtype=place.dtype)
+    return rows, jnp.stack(four_weights(t), -1)
 
 
 def _brought_inside(at: jax.Array, size: int, padding_mode: str, align_corners: bool) -> jax.Array:
