@@ -151,6 +151,16 @@ def _read(
     return *fold({new: arrays[name] for new, name in origin.items()}, origin, wanted), rows
 
 
+def _holds(dtype: np.dtype[Any], source: Source, axis: int) -> bool:
+    """Whether a dtype holds all values of a tensor: of whole numbers, PyTorch has 64 bits for the smallest."""
+    if np.can_cast(source.dtype, dtype, "safe"):
+        return True
+    if source.dtype.kind not in "iu" or dtype.kind not in "iu":
+        return False
+    values, limits = source.load(axis), np.iinfo(dtype)
+    return not values.size or (limits.min <= int(values.min()) and int(values.max()) <= limits.max)
+
+
 @dataclasses.dataclass
 class _Matching:
     """One matching: the rows so far, the arrays that are filled, by place, and the tensors that are used."""
@@ -190,7 +200,7 @@ class _Matching:
         source, needed = filling.sources[torch_name], filling.torch_shape
         if source.shape != needed:
             yield filling.row(source, "misshapen", filling.layer.type.hint if len(source.shape) == len(needed) else "")
-        elif not self.downcast and not np.can_cast(source.dtype, filling.slot.dtype, "safe"):
+        elif not self.downcast and not _holds(filling.slot.dtype, source, filling.layer.type.spectral_axis):
             yield filling.row(source, "downcast")
         for name in names[1:]:
             yield from self._repeated(filling, names[0], self.sources[name])

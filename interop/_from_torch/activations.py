@@ -75,5 +75,6 @@ ACTIVATIONS: dict[str, Activation] = {
 # Those that work along one axis, torch's `dim`.
 ALONG_AN_AXIS: dict[str, Activation] = {
     "softmax": Activation("Softmax", nnx.softmax, {"dim": Argument("axis", None)}),
+    "glu": Activation("GLU", nnx.glu, {"dim": Argument("axis", -1)}),
     "log_softmax": Activation("LogSoftmax", nnx.log_softmax, {"dim": Argument("axis", None)}),
 }

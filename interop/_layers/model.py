@@ -110,6 +110,10 @@ def make_layer(
 def _typed(layer: Layer, module: Any, shapes: Mapping[str, Shape], hints: Hints) -> LayerType:
     """The type of a module with arrays of these shapes; `layer` says what it is called."""
     rules = {array: fitting(hints.layouts, [join(path, array) for path in layer.called]) for array in shapes}
+    for array, rule in getattr(type(module), "torch_layouts", {}).items():
+        form = f"torch_layouts of {type(module).__name__} must say how an array is laid out in both, as in 'c h -> h c'"
+        if array in rules and rules[array] is None:
+            rules[array] = _two_layouts(rule, f"{form}; for {array!r}")
     kind = layer_type(module, shapes)
     kind = _own_arrays(layer.path, shapes, rules) if kind is None else kind.laid_out(rules, join(layer.path, "*"))
     if (map_shape := fitting(hints.flatten, layer.called)) is not None:

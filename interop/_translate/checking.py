@@ -9,6 +9,7 @@ import torch
 
 from .._from_torch.conversion import _tied as tied
 from .graph import Refusal
+from .layers import is_layer
 
 
 def untraceable(module: torch.nn.Module) -> list[Refusal]:
@@ -29,8 +30,13 @@ def untraceable(module: torch.nn.Module) -> list[Refusal]:
 
 
 def unlike_flax(module: torch.nn.Module) -> list[Refusal]:
-    """What no twin in Flax would have: hooks, and parameters that several modules share."""
-    found = [Refusal(path, place_of(part), *hook) for path, part in _parts(module) for hook in _hooks(part)]
+    """What no twin in Flax would have: hooks of layers, and parameters that several modules share.
+
+    What hooks of other modules do is traced.
+    """
+    found = [
+        Refusal(path, place_of(part), *hook) for path, part in _parts(module) if is_layer(part) for hook in _hooks(part)
+    ]
     for words in tied(module):
         reason, _, advice = words.partition("; ")
         found.append(Refusal((), place_of(module), reason, advice))

@@ -10,6 +10,7 @@ from .class_names import name_classes
 from .code import Expression, copied, name, names
 from .construction import Construction
 from .emitting import Body
+from .folded import folded_weights
 from .instances import Instance, Network
 
 # How many arguments are given without their names.
@@ -39,6 +40,15 @@ class Class:
     body: Body
     kept: list[str]
     links: list[tuple[Expression, Expression]]
+
+    @property
+    def torch_layouts(self) -> dict[str, str]:
+        """How the arrays of its own that have several axes are laid out: as in torch."""
+        module = self.instances[0].module
+        arrays = {**module._parameters, **module._buffers, **folded_weights(module)}
+        own = {word: arrays[word].ndim for word, _ in self.attributes if arrays.get(word) is not None}
+        axes = {word: " ".join("abcdefgh"[:ndim]) for word, ndim in own.items() if ndim > 1}
+        return {word: f"{letters} -> {letters}" for word, letters in axes.items()}
 
     @property
     def takes_rngs(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 
 from .code import Expression, call, literal, name, same
 from .emitting import Body, dtype
+from .folded import folded_weights, parts_of_folded
 from .graph import Frame
 from .instances import Instance, Network
 from .layers import is_layer, made, spelled
@@ -23,10 +24,12 @@ class Construction:
     def attributes(self, instance: Instance) -> list[tuple[str, Expression]]:
         """What the instance's `__init__` sets, in torch's order."""
         module = instance.module
-        found = [(word, self._parameter(tensor)) for word, tensor in module._parameters.items() if tensor is not None]
-        found += [(word, self._buffer(tensor)) for word, tensor in _buffers(module)]
+        parts = parts_of_folded(module)
+        own = {word: tensor for word, tensor in module._parameters.items() if tensor is not None and word not in parts}
+        found = [(word, self._parameter(tensor)) for word, tensor in {**folded_weights(module), **own}.items()]
+        found += [(word, self._buffer(tensor)) for word, tensor in _buffers(module) if word not in parts]
         for word, child in module._modules.items():
-            made_as = None if child is None else self._first(child, (*instance.path, word))
+            made_as = None if child is None or word in parts else self._first(child, (*instance.path, word))
             if made_as is not None:
                 found.append((word, made_as))
         return found + [(word, spelled(layer)) for word, layer in instance.body.extras.items()]
@@ -59,17 +62,20 @@ class Construction:
 
     def part(self, module: Any, path: tuple[str, ...]) -> Expression | None:
         """The expression that makes a module; None if there is nothing to make."""
+        if module is None:
+            return None
         if is_layer(module):
             return spelled(made(module, self.network.given.get(id(module))))
         if id(module) in self.network.instances:
             return call(f"@{id(module)}")
         if isinstance(module, torch.nn.ModuleDict):
-            return call("nnx.Dict", **{key: self._item(child, (*path, key)) for key, child in module._modules.items()})
+            items = {key: self._item(child, (*path, key)) for key, child in module._modules.items()}
+            return call("nnx.Dict", **items) if all(map(str.isidentifier, items)) else call("nnx.Dict", items)
         if id(module) in self.network.items:
             return call("nnx.Sequential", *self._items(module, path))
         if isinstance(module, torch.nn.ModuleList) or type(module) is torch.nn.Sequential:
             items = [self._item(child, (*path, word)) for word, child in module._modules.items()]
-            return call("nnx.List", _repeated(items)) if items else None
+            return call("nnx.List", repeated(items)) if items else None
         if any(True for _ in module.parameters()):
             return self._never_called(module, path)
         return None
@@ -135,7 +141,7 @@ def _initial(tensor: Any, trained: bool) -> Expression:
     return call(call("nnx.initializers.normal", 0.02), call("rngs.params"), shape)
 
 
-def _repeated(items: list[Expression]) -> Expression:
+def repeated(items: list[Expression]) -> Expression:
     """A list, of equal items as a comprehension."""
     if len(items) > 1 and all(same(item, items[0]) for item in items) and isinstance(items[0], ast.Call):
         source = ast.comprehension(ast.Name("_", ast.Store()), call("range", len(items)), [], 0)

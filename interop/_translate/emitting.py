@@ -361,11 +361,14 @@ class Emitter:
         """The expression of a number: of a size, by where it comes from."""
         if isinstance(value, TracedInt | TracedFloat):
             return self._size(value)
-        if isinstance(value, tuple | list) and any(is_traced(item) or isinstance(item, ast.expr) for item in value):
+        inner = [leaf for _, leaf in leaves(value)] if isinstance(value, tuple | list) else []
+        if any(is_traced(leaf) or isinstance(leaf, ast.expr) for leaf in inner):
             kind = ast.Tuple if isinstance(value, tuple) else ast.List
             return kind([self.number(item) for item in value], ast.Load())
         if isinstance(value, Value):
             return self.array(value)
+        if type(value) is float and value in _LIMITS:
+            return name(f"jnp.finfo(jnp.float32).{_LIMITS[value]}")
         try:
             return literal(value)
         except TypeError:
@@ -488,6 +491,13 @@ def unlike(value: Any, kind: type) -> dict[str, Expression]:
     return {} if str(value).removeprefix("torch.") in usual[kind] else {"dtype": dtype(value)}
 
 
+# Numbers that nobody writes out.
+_LIMITS = {
+    -3.4028234663852886e38: "min",
+    3.4028234663852886e38: "max",
+    1.1920928955078125e-07: "eps",
+    1.1754943508222875e-38: "tiny",
+}
 MOST_WRITTEN = 64
 
 

@@ -9,6 +9,8 @@ def write_class(cls: Class) -> str:
     """The text of the class."""
     base = "nnx.Sequential" if cls.items is not None else "nnx.Module"
     parts = [f"class {cls.name}({base}):", indented(f'"""{described(cls)}"""')]
+    if cls.torch_layouts:
+        parts += ["", indented(f"# How PyTorch's axes stand in these.\ntorch_layouts = {cls.torch_layouts!r}")]
     init = _init(cls)
     if init:
         parts += ["", indented(init)]

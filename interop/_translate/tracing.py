@@ -18,10 +18,12 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from .calls import DROPPING, OF_VALUES, RANDOM, RESHAPING, short_name
 from .checking import place_of, untraceable
+from .folded import normed_by_hook
 from .graph import Frame, Node, Refusal, Value, fields, leaves, tree_map, values
 from .hints import note_names, noting_returns
 from .memory import Base, Memory, overlap, place
@@ -31,6 +33,8 @@ from .unchanged import Written, unchanged
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
+# Where torch computes weights under weight norm and spectral norm.
+_NORMS = str(Path(torch.nn.utils.__file__).parent)
 # How many elements of a fixed tensor are kept.
 MOST_KEPT = 4096
 
@@ -98,6 +102,8 @@ class _Tracer(TorchFunctionMode):
         def call(module: Any, *args: Any, **kwargs: Any) -> Any:
             if self._quiet or not (self._frames or id(module) in self._paths):
                 return original(module, *args, **kwargs)
+            if isinstance(module, ParametrizationList):
+                return self._normed(original, module)
             if id(module) in self._paths:
                 return self._call_module(original, module, args, kwargs)
             if _is_inline(module) or not any(True for _ in (*module.parameters(), *module.buffers())):
@@ -112,6 +118,7 @@ class _Tracer(TorchFunctionMode):
                 (torch.nn.Module, "__setattr__", self._setattr(torch.nn.Module.__setattr__)),
                 (torch.autograd.Function, "apply", self._apply(torch.autograd.Function.apply)),
                 (torch, "from_numpy", self._from_numpy(torch.from_numpy)),
+                (torch.jit.ScriptFunction, "__call__", self._scripted(torch.jit.ScriptFunction.__call__)),
             ):
                 patches.enter_context(_patched(holder, word, new))
             yield
@@ -160,6 +167,27 @@ class _Tracer(TorchFunctionMode):
 
         return from_numpy
 
+    def _scripted(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Functions that TorchScript has compiled run as the Python that they were."""
+
+        def call(function: Any, *args: Any, **kwargs: Any) -> Any:
+            python = getattr(function, "_torchdynamo_inline", None)
+            if self._quiet or not self._frames or python is None:
+                return original(function, *args, **kwargs)
+            return python(*args, **kwargs)
+
+        return call
+
+    def _normed(self, original: Callable[..., Any], entries: Any) -> Any:
+        """A weight under weight norm or spectral norm, which is one weight in Flax."""
+        here = self._frames[-1]
+        with self._silently():
+            result = original(entries)
+            value = here.know(result)
+        *place, _, word = self._paths[id(entries)]
+        value.attribute = (*place[len(here.frame.path) :], word)
+        return result
+
     def _refuse_call(
         self, function: Callable[..., Any], args: Any, kwargs: Any, target: str, reason: str, advice: str
     ) -> Any:
@@ -179,6 +207,9 @@ class _Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._quiet or not self._frames:
             return func(*args, **kwargs)
+        if sys._getframe(1).f_code.co_filename.startswith(_NORMS):
+            with self._silently():
+                return func(*args, **kwargs)
         name = short_name(func)
         if name in ("shape", "size", "numel", "nelement"):
             return self._size(name, func, args, kwargs)
@@ -367,6 +398,11 @@ class _Tracer(TorchFunctionMode):
                 name = ".".join(self._attributes[id(tensor)])
                 reason = f"it uses {name}, a parameter of a module that is not in it"
                 return self._refused(tensor, reason, "give it the tensor as an argument")
+            normed = normed_by_hook(here.frame.module, tensor)
+            if normed is not None:
+                value = here.know(tensor)
+                value.attribute = normed
+                return value
             if any(id(tensor) in outer.values for outer in self._frames[:-1]):
                 reason = "it uses a tensor that it was not called with"
                 return self._refused(tensor, reason, "give it the tensor as an argument")

@@ -11,16 +11,17 @@ class Written:
     """The values that tensors had before a run wrote into them."""
 
     def __init__(self) -> None:
-        self._before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._before: dict[int, tuple[torch.Tensor, torch.Tensor, int]] = {}
 
     def keep(self, tensor: torch.Tensor) -> None:
         """Notes the values of a tensor that is about to be written into."""
-        self._before.setdefault(id(tensor), (tensor, tensor.detach().clone()))
+        self._before.setdefault(id(tensor), (tensor, tensor.detach().clone(), tensor._version))
 
     def restore(self) -> None:
         """Puts the values back."""
-        for tensor, before in self._before.values():
-            tensor.detach().copy_(before)
+        for tensor, before, version in self._before.values():
+            if tensor._version != version:
+                tensor.detach().copy_(before)
 
 
 @contextlib.contextmanager
@@ -37,5 +38,5 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _tables(part: torch.nn.Module) -> list[dict[str, Any]]:
-    """The dicts of a module that a run may change."""
-    return [vars(part), part._parameters, part._buffers, part._modules]  # type: ignore[list-item]
+    """The dicts of a module that a run may change: its attributes, and those among them, such as its hooks."""
+    return [vars(part), *(held for held in vars(part).values() if isinstance(held, dict))]

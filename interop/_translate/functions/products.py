@@ -205,6 +205,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "__matmul__": _matmul,
     "__rmatmul__": _reflected_matmul,
     "mm": _matmul,
+    "spmm": _matmul,
     "bmm": _matmul,
     "mv": _matmul,
     "dot": _matmul,
