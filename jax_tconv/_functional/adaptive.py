@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jax_tconv._functional.combining import combined
 from jax_tconv._functional.inputs import floats, maps, sizes, spatial_axes, wide
 
 
@@ -43,9 +44,7 @@ def adaptive_avg_pool(x: ArrayLike, output_size: int | Sequence[int | None] | No
             x = _even(x, axis, count).mean(axis + 1)
         else:
             rows, real = _windows(x.shape[axis], count)
-            real = real.reshape(real.shape + (1,) * (x.ndim - axis - 1))
-            total = jnp.where(real, jnp.take(x, rows, axis), 0).sum(axis + 1)
-            x = total / jnp.asarray(real.sum(1), x.dtype)
+            x = combined(x, axis, rows, real / real.sum(1, keepdims=True))
     return x.astype(dtype)
 
 

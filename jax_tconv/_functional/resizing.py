@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jax_tconv._call.arguments import check_name, is_int, listed
 from jax_tconv._functional import resizing_rows
 from jax_tconv._functional.adaptive import adaptive_avg_pool
+from jax_tconv._functional.combining import combined
 from jax_tconv._functional.inputs import array, floats, maps, sizes, spatial_axes, wide
 
 Mode: TypeAlias = Literal["nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"]
@@ -89,7 +90,7 @@ def interpolate(
     for i, axis in enumerate(axes):
         step = resizing_rows.step(current[i], counts[i], factors[i], align_corners, x.dtype)
         rows, weights = resizing_rows.weighted(mode, current[i], counts[i], step, align_corners, antialias)
-        x = _combined(x, axis, rows, weights)
+        x = combined(x, axis, rows, weights)
     return x.astype(dtype)
 
 
@@ -136,19 +137,6 @@ def _nearest(x: jax.Array, axis: int, count: int, factor: float | None, *, exact
     rows = resizing_rows.nearest(size, count, factor, exact, small, wide(x.dtype))
     if (rows == np.arange(count) * size // count).all() and count % size == 0:
         return jnp.repeat(x, count // size, axis)
-    return jnp.take(x, rows, axis)
-
-
-def _combined(x: jax.Array, axis: int, rows: np.ndarray, weights: np.ndarray) -> jax.Array:
-    """The sum over the columns of `rows` and `weights`, both `(count, taps)`."""
-    if rows.shape == (x.shape[axis], 1) and (weights == 1).all():
-        return x
-    shape = (-1,) + (1,) * (x.ndim - axis - 1)
-    terms = (
-        jnp.take(x, rows[:, tap], axis) * jnp.asarray(weights[:, tap].reshape(shape), x.dtype)
-        for tap in range(rows.shape[1])
-    )
-    total = next(terms)
-    for term in terms:
-        total = total + term
-    return total
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.take(x, rows, axis)
+    return combined(x, axis, rows[:, None], np.ones((count, 1)))
