@@ -1,5 +1,6 @@
 """The calls of torch's MultiheadAttention. Where a mask is true, Flax's attends; torch's does not."""
 
+import ast
 import inspect
 from typing import Any
 
@@ -43,8 +44,8 @@ def _order(m: Any, x: Value) -> Order:
 
 def _is_causal(mask: Any, other: Any) -> bool:
     """Whether a mask is known to let every place attend to those up to itself."""
-    if mask is None or other is not None or mask.example is None or mask.ndim != 2:
-        return False
+    if mask is None or other is not None or mask.example is None or mask.ndim != 2 or max(mask.shape) < 3:
+        return False  # smaller ones may be anything for other lengths
     later = torch.ones(mask.shape, dtype=torch.bool).triu(1)
     added = torch.zeros(mask.shape).masked_fill(later, -torch.inf)
     return bool((mask.example == (later if mask.dtype == "bool" else added)).all())
@@ -62,8 +63,8 @@ class _Masks:
             array = e.array(attn_mask, plain(attn_mask.ndim))
             if attn_mask.ndim == 3 and ndim == 3:
                 # torch has the batch and the heads as one axis.
-                shape = (-1, m.num_heads, *(e.size(attn_mask, axis) for axis in (1, 2)))
-                array = method(array, "reshape", *shape)
+                lengths = subscript(attribute(array, "shape"), slice(1, None))
+                array = method(array, "reshape", -1, m.num_heads, ast.Starred(lengths, ast.Load()))
             self._take(attn_mask, array)
         if padding is not None:
             array = e.array(padding, plain(padding.ndim))
@@ -72,7 +73,7 @@ class _Masks:
     def _take(self, mask: Value, array: Expression) -> None:
         if mask.dtype == "bool":
             self.out.append(array)
-        elif mask.example is not None and bool(((mask.example == 0) | (mask.example == -torch.inf)).all()):
+        elif mask.example is not None and {*mask.example.flatten().tolist()} in ({0, -torch.inf}, {-torch.inf}):
             self.kept.append(operation("==", array, 0))
         else:
             self.bias = array if self.bias is None else operation("+", self.bias, array)

@@ -30,7 +30,7 @@ def note_names(
     """Gives values, sources of sizes, and modules the names of the variables that hold them; the outermost first."""
     for frame in reversed(list(frames)):
         for name, held in frame.f_locals.items():
-            if not name.isidentifier() or name == "self":
+            if not name.isidentifier() or name in ("self", "args", "kwargs"):
                 continue
             if isinstance(held, torch.Tensor):
                 _suggest(values.get(id(held)), name)
