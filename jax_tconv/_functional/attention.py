@@ -52,6 +52,11 @@ def scaled_dot_product_attention(
     if is_causal and mask is not None:
         raise ValueError("mask must be left out with is_causal=True, which is one")
     if enable_gqa:
+        if min(q.ndim, k.ndim, v.ndim) < 3 or q.shape[-3] % k.shape[-3] or q.shape[-3] % v.shape[-3]:
+            raise ValueError(
+                "k and v must have a number of heads that divides that of q with enable_gqa=True; got shapes "
+                f"{q.shape}, {k.shape} and {v.shape}"
+            )
         k, v = (jnp.repeat(each, q.shape[-3] // each.shape[-3], -3) for each in (k, v))
     factor = q.shape[-1] ** -0.5 if scale is None else scale
     scores = jnp.matmul(q, k.mT).astype(wide(q.dtype)) * factor
