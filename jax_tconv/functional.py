@@ -25,6 +25,7 @@ from jax_tconv._functional.pooling import avg_pool, lp_pool, max_pool, max_pool_
 from jax_tconv._functional.resizing import interpolate
 from jax_tconv._functional.sampling import affine_grid, grid_sample
 from jax_tconv._functional.shuffling import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from jax_tconv._functional.spectra import istft, stft
 from jax_tconv._functional.unpooling import max_unpool
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "hardshrink",
     "instance_norm",
     "interpolate",
+    "istft",
     "layer_norm",
     "local_response_norm",
     "lp_pool",
@@ -59,6 +61,7 @@ __all__ = [
     "softmin",
     "softplus",
     "softshrink",
+    "stft",
     "tanhshrink",
     "threshold",
     "unfold",

@@ -1,4 +1,4 @@
-"""`jax_tconv.functional`'s grid_sample, affine_grid, unfold and fold against torch."""
+"""`jax_tconv.functional`'s grid_sample, affine_grid, unfold, fold, stft and istft against torch."""
 
 import numpy as np
 import pytest
@@ -79,3 +79,36 @@ def test_unfold_and_fold(case):
     agree(lambda x: F.unfold(x, *arguments), lambda x: TF.unfold(x, *arguments), [x], 2, 1)
     columns = RNG.normal(size=F.unfold(x, *arguments).shape)
     agree(lambda x: F.fold(x, size, *arguments), lambda x: TF.fold(x, size, *arguments), [columns], 1, 2)
+
+
+SPECTRA = [
+    {"n_fft": 8},
+    {"n_fft": 9, "hop_length": 3, "win_length": 6, "normalized": True, "pad_mode": "constant"},
+    {"n_fft": 6, "hop_length": 2, "center": False, "onesided": False},
+]
+
+
+@pytest.mark.parametrize("kwargs", SPECTRA, ids=str)
+@pytest.mark.usefixtures("float64")
+@pytest.mark.filterwarnings("ignore:The length of signal is shorter than the length parameter")
+def test_stft_and_istft(kwargs):
+    x = RNG.normal(size=(2, 24))
+    window = RNG.uniform(0.5, 1, kwargs.get("win_length", kwargs["n_fft"]))
+    tensor = torch.from_numpy(window)
+    real = lambda stft: lambda *arrays: abs(stft(*arrays)) ** 2
+    agree(
+        real(lambda x, w: F.stft(x, window=w, **kwargs)),
+        real(lambda x, w: torch.stft(x, window=w, return_complex=True, **kwargs)),
+        [x, window],
+        None,
+    )
+    spectra = torch.stft(torch.from_numpy(x), window=tensor, return_complex=True, **kwargs)
+    back = {name: value for name, value in kwargs.items() if name != "pad_mode"}
+    # One length within, one beyond what the frames give, and theirs.
+    back["length"] = {8: 30, 9: 19, 6: None}[kwargs["n_fft"]]
+    agree(
+        lambda re, im: F.istft(re + 1j * im, window=window, **back),
+        lambda re, im: torch.istft(torch.complex(re, im), window=tensor, **back),
+        [spectra.real.numpy(), spectra.imag.numpy()],
+        None,
+    )

@@ -91,8 +91,8 @@ def fold(
             f"{kernel_high} * {kernel_wide} values each; got {x.shape}"
         )
     x = x.reshape(x.shape[0], high, wide, -1, kernel_high, kernel_wide).transpose(0, 1, 4, 2, 5, 3)
-    x = _added(x, 3, rows[1], size[1] + 2 * paddings[1])
-    x = _added(x, 1, rows[0], size[0] + 2 * paddings[0])
+    x = added(x, 3, rows[1], size[1] + 2 * paddings[1])
+    x = added(x, 1, rows[0], size[0] + 2 * paddings[0])
     first, second = paddings
     return x[:, first : first + size[0], second : second + size[1]]
 
@@ -116,7 +116,7 @@ def _rows(size: tuple[int, ...], kernel_size: Any, dilation: Any, padding: Any, 
     return found, paddings
 
 
-def _added(x: jax.Array, axis: int, rows: np.ndarray, size: int) -> jax.Array:
+def added(x: jax.Array, axis: int, rows: np.ndarray, size: int) -> jax.Array:
     """An axis of `size` rows, each the sum of what `x`, on `axis` and the next, has for it."""
     x = jnp.moveaxis(x, (axis, axis + 1), (0, 1))
     total = jnp.zeros((size, *x.shape[2:]), x.dtype).at[rows].add(x)
