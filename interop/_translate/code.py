@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Expression: TypeAlias = ast.expr
 
 
@@ -21,6 +23,8 @@ def literal(value: Any) -> Expression:
     """A Python value as it is written; expressions, also within tuples, lists and dicts, stay what they are."""
     if isinstance(value, ast.expr):
         return value
+    if isinstance(value, np.generic):
+        return literal(value.item())
     if isinstance(value, tuple | list) and any(not _is_constant(item) for item in value):
         kind = ast.Tuple if isinstance(value, tuple) else ast.List
         return kind([literal(item) for item in value], ast.Load())

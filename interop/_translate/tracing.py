@@ -352,8 +352,8 @@ class _Tracer(TorchFunctionMode):
         # Seen from the outside, a module lies below the one that calls it.
         node = Node("module" if frame else "layer", path, *before, None, where, frame)
         node.module = module
-        result = _rooted(result, lambda place: Result(node, place))
         with self._silently():
+            result = _rooted(result, lambda place: Result(node, place))
             node.result = self._known(result)
         node.holder = outside.keep(result)
         outside.frame.nodes.append(node)
