@@ -61,9 +61,10 @@ $(NETWORKS)/.installed: $(STAMP) tests/translated/requirements.txt
 		-r tests/translated/requirements.txt
 	@touch $@
 
-# Writes the table, and fails, with what verify said, where a network is not converted.
+# Writes the tables, and fails, with what verify said, where a network is not converted or its translation is not right.
 test-networks: $(NETWORKS)/.installed
 	PYTHONPATH=$(NETWORKS) $(BIN)/python -m tests.published
+	PYTHONPATH=$(NETWORKS) $(BIN)/python -m tests.translated
 	$(BIN)/python -m pytest -m slow tests/planted
 
 bench: $(STAMP)
