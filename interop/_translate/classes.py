@@ -75,10 +75,11 @@ def find_classes(network: Network) -> list[Class]:
         # What is never called is of the class of what is made alike and called, if there is such a thing.
         for draft in sorted(level, key=lambda draft: draft.instance.body.orders is None):
             draft.resolve(made)
-            alike = [key for key in groups if key[:2] == draft.masked()[:2]]
-            if draft.instance.body.orders is None and alike:
-                draft.body = groups[alike[0]][0].body
-            groups.setdefault(draft.masked(), []).append(draft)
+            key = draft.masked()
+            if draft.instance.body.orders is None:
+                key = next((other for other in groups if other[:2] == key[:2]), key)
+                draft.body = groups[key][0].body if key in groups else draft.body
+            groups.setdefault(key, []).append(draft)
         for group in groups.values():
             one = _unified(sorted(group, key=lambda draft: draft.instance.body.orders is None))
             found.append(one)

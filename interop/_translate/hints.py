@@ -15,13 +15,15 @@ from .sizes import is_traced
 
 @contextlib.contextmanager
 def noting_returns(note: Callable[[FrameType], None]) -> Iterator[None]:
-    """Calls a function with the frame of every Python function that returns, for a while."""
-    before = sys.getprofile()
+    """Calls a function with the frame of every Python function that returns, for a while, unless a profiler runs."""
+    if sys.getprofile() is not None:
+        yield
+        return
     sys.setprofile(lambda frame, event, arg: note(frame) if event == "return" else None)
     try:
         yield
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
 
 
 def note_names(

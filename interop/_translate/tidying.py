@@ -1,26 +1,21 @@
 """Lines put together: what is used once goes where it is used, as a person would nest it."""
 
 import ast
+from collections import Counter
 
 from .code import Expression, names, replaced
 from .emitting import Body, Line
 
-# How deep calls are nested, and how long an expression may grow by it.
+# How deep calls are nested, how long an expression may grow by it, and how far on the next use may be.
 _DEEPEST = 4
 _LONGEST = 100
+_FARTHEST = 4
 
 
 def tidy(body: Body) -> None:
     """Drops what nobody uses, and nests what is used once and has no name in PyTorch."""
     body.lines = _used(body.lines, body.result)
-    changed = True
-    while changed:
-        changed = False
-        for line in body.lines:
-            if _may_nest(line, body):
-                _nest(line, body)
-                changed = True
-                break
+    _Nesting(body).run()
 
 
 def return_at_once(body: Body) -> None:
@@ -34,37 +29,57 @@ def return_at_once(body: Body) -> None:
 def _used(lines: list[Line], result: Expression) -> list[Line]:
     needed, kept = set(names(result)), []
     for line in reversed(lines):
-        if needed & {*line.targets} or not line.targets:
+        if not line.targets or needed & {*line.targets}:
             needed |= {*names(line.expression)}
             kept.append(line)
     return kept[::-1]
 
 
-def _may_nest(line: Line, body: Body) -> bool:
-    if line.several or line.comment or not line.targets:
-        return False
-    (target,) = line.targets
-    at = body.lines.index(line)
-    later = body.lines[at + 1 :]
-    users = [other for other in later if target in names(other.expression)]
-    count = sum(names(other.expression).count(target) for other in users) + names(body.result).count(target)
-    if count != 1:
-        return False
-    if _is_small(line.expression):
-        return True
-    if body.hints[target]:
-        # What PyTorch's author gave a name is given one.
-        return False
-    if users and later[0] is not users[0] and not _is_pure_chain(later, users[0], target):
-        return False
-    into = users[0].expression if users else body.result
-    longer = len(ast.unparse(line.expression)) + len(ast.unparse(into))
-    return _depth(line.expression) + _depth_at(into, target) <= _DEEPEST and longer <= _LONGEST
+class _Nesting:
+    """The nesting of one body's lines; what each of them uses is counted once."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self._uses = {id(line): Counter(names(line.expression)) for line in body.lines}
+        self._in_result = Counter(names(body.result))
+
+    def run(self) -> None:
+        """Nests until there is nothing more to nest."""
+        before = -1
+        while len(self.body.lines) != before:
+            before = len(self.body.lines)
+            for line in list(self.body.lines):
+                self._nest(line)
+
+    def _nest(self, line: Line) -> None:
+        """Puts a line where it is used, if it may be put there."""
+        if line.several or line.comment or len(line.targets) != 1:
+            return
+        (target,) = line.targets
+        at = self.body.lines.index(line)
+        later = [(n, other) for n, other in enumerate(self.body.lines[at + 1 :]) if self._uses[id(other)][target]]
+        if sum(self._uses[id(other)][target] for _, other in later) + self._in_result[target] != 1:
+            return
+        user = later[0][1] if later else None
+        into = user.expression if user is not None else self.body.result
+        if not _is_small(line.expression) and (self.body.hints[target] or not _fits(line, into, target, later)):
+            return
+        self.body.lines.remove(line)
+        if user is None:
+            self.body.result = replaced(into, {target: line.expression})
+            self._in_result = Counter(names(self.body.result))
+        else:
+            user.expression = replaced(into, {target: line.expression})
+            self._uses[id(user)] = Counter(names(user.expression))
 
 
-def _is_pure_chain(later: list[Line], user: Line, target: str) -> bool:
-    """Whether the user comes soon enough that nobody has to look for it."""
-    return later.index(user) <= 3
+def _fits(line: Line, into: Expression, target: str, later: list[tuple[int, Line]]) -> bool:
+    """Whether it is used soon, and what it goes into stays easy to read."""
+    if later and later[0][0] >= _FARTHEST:
+        return False
+    if _depth(line.expression) + _depth_at(into, target) > _DEEPEST:
+        return False
+    return len(ast.unparse(line.expression)) + len(ast.unparse(into)) <= _LONGEST
 
 
 def _is_small(expression: Expression) -> bool:
@@ -72,16 +87,6 @@ def _is_small(expression: Expression) -> bool:
     if isinstance(expression, ast.Subscript):
         return isinstance(expression.value, ast.Name | ast.Attribute)
     return isinstance(expression, ast.Constant | ast.Name | ast.Attribute)
-
-
-def _nest(line: Line, body: Body) -> None:
-    (target,) = line.targets
-    body.lines.remove(line)
-    for other in body.lines:
-        if target in names(other.expression):
-            other.expression = replaced(other.expression, {target: line.expression})
-            return
-    body.result = replaced(body.result, {target: line.expression})
 
 
 def _depth(tree: ast.AST) -> int:
