@@ -193,8 +193,11 @@ class Emitter:
 
     def _item(self, node: Node) -> Out | None:
         """One of the values that are stacked in another, if that is what a call selects."""
-        if node.target not in ("__getitem__", "select") or node.args[0] not in self.items:
+        if node.target not in ("__getitem__", "select", "squeeze") or node.args[0] not in self.items:
             return None
+        if node.target == "squeeze":
+            found = self.items[node.args[0]]
+            return found[0] if node.args[1:] == (0,) and len(found) == 1 else None
         dim, index = (0, node.args[1]) if node.target == "__getitem__" else node.args[1:]
         first, *rest = index if isinstance(index, tuple) else (index,)
         whole = all(one == slice(None) or one is Ellipsis for one in rest)
@@ -291,10 +294,10 @@ class Emitter:
         self.extras[found] = layer
         return name(f"self.{found}")
 
-    def unpacked(self, expression: Expression, *hints: str) -> list[Expression]:
-        """Variables that hold the results of an expression that gives several."""
+    def unpacked(self, expression: Expression, *hints: list[str]) -> list[Expression]:
+        """Variables that hold the results of an expression that gives several, with words for each."""
         targets = [f"%{len(self.hints) + n}" for n in range(len(hints))]
-        self.hints |= {target: [hint] if hint else [] for target, hint in zip(targets, hints, strict=True)}
+        self.hints |= {target: [*words] for target, words in zip(targets, hints, strict=True)}
         self.lines.append(Line(targets, expression, several=True, comment=self._comment))
         self._comment = ""
         return [ast.Name(target, ast.Load()) for target in targets]

@@ -10,6 +10,8 @@ from .orders import Order, plain
 
 # torch's functions that make a state of zeros, which Flax begins with.
 _ZEROS = ("zeros", "new_zeros", "zeros_like")
+# Words for what is carried on.
+_CARRY = ["carry", "carry2", "carry3"]
 
 
 def call_rnn(e: Emitter, node: Node, function: Expression) -> Any:
@@ -29,11 +31,11 @@ def call_rnn(e: Emitter, node: Node, function: Expression) -> Any:
         return Out(call(function, array), order), _nothing(m)
     made: list[Expression] = []
     for layer, part in enumerate(_layers(m, function)):
-        named: dict[str, Any] = {} if carries is None else {"initial_carry": _of_layer(m, carries, layer)}
+        named: dict[str, Any] = {} if carries is None else {"initial_carry": carries[layer]}
         if wanted:
-            words = f"carry{layer + 1}" if m.num_layers > 1 else "carry", next(iter(result.hints), "")
-            carry, array = e.unpacked(call(part, array, **named, return_carry=True), *words)
-            made += [subscript(carry, 0), subscript(carry, 1)] if m.bidirectional else [carry]
+            words = [f"carry{layer + 1}"] if m.num_layers > 1 else _CARRY
+            carry, array = e.unpacked(call(part, array, **named, return_carry=True), words, result.hints[:1])
+            made.append(carry)
         else:
             array = call(part, array, **named)
         if m.dropout and layer < m.num_layers - 1:
@@ -41,13 +43,19 @@ def call_rnn(e: Emitter, node: Node, function: Expression) -> Any:
     if not wanted:
         return Out(array, order), _nothing(m)
     e.carries[lasts] = made
-    states = [[_state(m, carry, word) for carry in made] for word in ("h", "c")[: len(lasts)]]
-    outs = []
-    for value, parts in zip(lasts, states, strict=True):
-        inner = plain(value.ndim - 1)
-        e.items[value] = [Out(part, inner) for part in parts]
-        outs.append(Out(call("jnp.stack", parts) if len(parts) > 1 else subscript(parts[0], None), plain(value.ndim)))
-    return Out(array, order), tuple(outs) if m.mode == "LSTM" else outs[0]
+    outs = tuple(_stacked(e, m, value, made, word) for value, word in zip(lasts, "hc", strict=False))
+    return Out(array, order), outs if m.mode == "LSTM" else outs[0]
+
+
+def _stacked(e: Emitter, m: Any, value: Value, carries: list[Expression], word: str) -> Out:
+    """One of torch's states, from the carries of the layers."""
+    one_way = [subscript(carry, n) for carry in carries for n in (0, 1)] if m.bidirectional else carries
+    parts = one_way if m.mode == "GRU" else [subscript(carry, "ch".index(word)) for carry in one_way]
+    e.items[value] = [Out(part, plain(value.ndim - 1)) for part in parts]
+    if len(parts) == 1:
+        return Out(subscript(parts[0], None), plain(value.ndim))
+    is_carry = m.mode == "GRU" and m.num_layers == 1
+    return Out(call("jnp.stack", carries[0] if is_carry else parts), plain(value.ndim))
 
 
 def _check_biases(m: Any) -> None:
@@ -73,7 +81,7 @@ def _item(function: Expression, n: int) -> Expression:
 
 
 def _initial(e: Emitter, m: Any, given: Any) -> list[Expression] | None:
-    """The carries to begin with, one for each layer and direction; None where they are zeros."""
+    """The carries to begin with, one for each layer; None where they are zeros."""
     if given is None:
         return None
     states = tuple(given) if m.mode == "LSTM" else (given,)
@@ -82,8 +90,8 @@ def _initial(e: Emitter, m: Any, given: Any) -> list[Expression] | None:
     if states in e.carries:
         return e.carries[states]
     count = m.num_layers * (1 + m.bidirectional)
-    parts = [[_part(e, state, n) for state in states] for n in range(count)]
-    return [_carry(m, *part) for part in parts]
+    one_way = [_carry([_part(e, state, n) for state in states]) for n in range(count)]
+    return [literal((one_way[n], one_way[n + 1])) for n in range(0, count, 2)] if m.bidirectional else one_way
 
 
 def _is_zero(e: Emitter, state: Value) -> bool:
@@ -96,20 +104,9 @@ def _part(e: Emitter, state: Value, n: int) -> Expression:
     return subscript(e.array(state, plain(state.ndim)), n)
 
 
-def _of_layer(m: Any, carries: list[Expression], layer: int) -> Expression:
-    if not m.bidirectional:
-        return carries[layer]
-    return literal((carries[2 * layer], carries[2 * layer + 1]))
-
-
-def _carry(m: Any, hidden: Expression, cell: Expression | None = None) -> Expression:
+def _carry(states: list[Expression]) -> Expression:
     """Flax's carry from torch's states."""
-    return hidden if cell is None else literal((cell, hidden))
-
-
-def _state(m: Any, carry: Expression, word: str) -> Expression:
-    """One of torch's states from Flax's carry."""
-    return carry if m.mode == "GRU" else subscript(carry, "ch".index(word))
+    return states[0] if len(states) == 1 else literal((states[1], states[0]))
 
 
 # Cells
@@ -125,18 +122,17 @@ def call_cell(e: Emitter, node: Node, function: Expression) -> Any:
     states = None if given is None else tuple(given) if is_lstm else (given,)
     if states is None:
         zeros = _zeros(e, m, x)
-        carry = literal((zeros, zeros)) if is_lstm else zeros
+        carry = _carry([zeros] * (1 + is_lstm))
     elif states in e.carries:
         (carry,) = e.carries[states]
     else:
-        arrays = [e.array(state, plain(state.ndim)) for state in states]
-        carry = literal((arrays[1], arrays[0])) if is_lstm else arrays[0]
+        carry = _carry([e.array(state, plain(state.ndim)) for state in states])
     order: Order = plain(x.ndim)
     made = call(function, carry, e.array(x, order))
     if not is_lstm:
-        hidden, _ = e.unpacked(made, "", "")
+        hidden, _ = e.unpacked(made, [], [])
         return Out(hidden, order)
-    carry, hidden = e.unpacked(made, "carry", "")
+    carry, hidden = e.unpacked(made, _CARRY, [])
     e.carries[node.result] = [carry]
     return Out(hidden, order), Out(subscript(carry, 0), order)
 
