@@ -14,7 +14,7 @@ from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
 from .layers import call_layer, is_layer
 from .orders import Order, channels_last, plain
 from .parameters import of_layer
-from .tidying import tidy
+from .tidying import return_at_once, tidy
 
 
 @dataclasses.dataclass(eq=False)
@@ -237,6 +237,7 @@ class Network:
             if not isinstance(body.orders, Orders) or emitter.refused:
                 return None
             tidy(body)
+            return_at_once(body)
             item = self._item(body, nodes)
             if item is False:
                 return None

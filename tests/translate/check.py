@@ -1,5 +1,6 @@
 """The judge of a translation: torch's own values, from the module that was translated."""
 
+import inspect
 import types
 from unittest import mock
 
@@ -82,7 +83,7 @@ def own_layouts(module):
 def arguments(network, inputs):
     """torch's inputs as the model takes them: without those that are no part of its signature."""
     taken = network.root.body.arguments
-    given = dict(zip(network.root.frame.parameters, inputs, strict=False))
+    given = inspect.signature(network.root.module.forward).bind(*inputs).arguments
     return [_moved(given[word], network.root.orders[word]) for word in taken]
 
 
@@ -99,7 +100,7 @@ def _moved(tree, orders):
 def compare(found, wanted, orders, relative=RELATIVE):
     """Compares what the model gives with what torch gives, of any structure."""
     if isinstance(wanted, torch.Tensor):
-        want, found = wanted.numpy().transpose(orders.order), np.asarray(found)
+        want, found = wanted.resolve_conj().numpy().transpose(orders.order), np.asarray(found)
         assert found.shape == want.shape
         assert found.dtype.kind == want.dtype.kind, f"{found.dtype} in place of {want.dtype}"
         if want.dtype.kind not in "fc":

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..code import Expression, call, method, subscript
 from ..emitting import Emitter, Out, Several, Untranslatable, dtype, unlike, written
-from ..graph import Value, values
+from ..graph import Value, leaves, values
 from ..orders import Order, plain
 from ..sizes import AxisSize, is_traced
 from .indices import known_values
@@ -18,6 +18,12 @@ from .shapes import spread
 def _result(e: Emitter) -> Value:
     result: Value = e.node.result  # type: ignore[union-attr]
     return result
+
+
+def _dtype(e: Emitter, kind: type) -> dict[str, Expression]:
+    """The argument `dtype`, unless it is what JAX takes for numbers of this kind; float32 is how JAX has floats."""
+    wanted = _result(e).dtype
+    return unlike("float64" if wanted == "float32" else wanted, kind)
 
 
 def _shape(e: Emitter, sizes: tuple[Any, ...]) -> tuple[Expression, Order]:
@@ -41,7 +47,7 @@ def _filled(function: str) -> Callable[..., Any]:
 def _made_of(e: Emitter, function: str, sizes: tuple[Any, ...], *fill: Any) -> Out:
     shape, order = _shape(e, sizes)
     kind = _kind(fill[0]) if fill else float
-    return Out(call(function, shape, *map(e.number, fill), **unlike(_result(e).dtype, kind)), order)
+    return Out(call(function, shape, *map(e.number, fill), **_dtype(e, kind)), order)
 
 
 def _kind(number: Any) -> type:
@@ -87,20 +93,20 @@ def _arange(e: Emitter, *bounds: Any, **named: Any) -> Out:
     if len(written_bounds) == 2 and not is_traced(start) and start == 0:
         written_bounds.pop(0)
     kind = float if any(isinstance(bound, float) for bound in written_bounds) else int
-    return Out(call("jnp.arange", *map(e.number, written_bounds), **unlike(_result(e).dtype, kind)), (0,))
+    return Out(call("jnp.arange", *map(e.number, written_bounds), **_dtype(e, kind)), (0,))
 
 
 def _spaced(function: str) -> Callable[..., Any]:
     def handle(e: Emitter, start: Any, end: Any, steps: Any, base: float = 10.0, **named: Any) -> Out:
         more: dict[str, Any] = {} if base == 10.0 else {"base": base}
-        return Out(call(function, *map(e.number, (start, end, steps)), **more, **unlike(_result(e).dtype, float)), (0,))
+        return Out(call(function, *map(e.number, (start, end, steps)), **more, **_dtype(e, float)), (0,))
 
     return handle
 
 
 def _eye(e: Emitter, n: Any, m: Any = None, **named: Any) -> Out:
     sizes = [n] if m is None else [n, m]
-    return Out(call("jnp.eye", *map(e.number, sizes), **unlike(_result(e).dtype, float)), (0, 1))
+    return Out(call("jnp.eye", *map(e.number, sizes), **_dtype(e, float)), (0, 1))
 
 
 def _tensor(e: Emitter, data: Any, dtype: Any = None, device: Any = None, **named: Any) -> Out:
@@ -121,7 +127,12 @@ def _of_data(e: Emitter, data: Any) -> Out:
         return Out(written(known), plain(result.ndim))
     if isinstance(data, np.ndarray | np.generic):
         raise Untranslatable("it makes a tensor of a large array of numpy", "register it as a buffer")
-    return Out(call("jnp.array", _nested(e, data), **unlike(result.dtype, _kind(result))), plain(result.ndim))
+    return Out(call("jnp.array", _nested(e, data), **_dtype(e, _kind_of_all(data))), plain(result.ndim))
+
+
+def _kind_of_all(data: Any) -> type:
+    kinds = [_kind(leaf) for _, leaf in leaves(data)]
+    return max(kinds, key=(bool, int, float, complex).index, default=float)
 
 
 def _traced(data: Any) -> bool:

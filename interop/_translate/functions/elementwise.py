@@ -45,6 +45,11 @@ _SAME = (
     "contiguous", "clone", "detach", "requires_grad", "cpu", "cuda", "alias", "identity", "data", "view_as_self",
     "resolve_conj", "positive", "pin_memory", "fill_diagonal_self",
 )  # fmt: skip
+# Changes of dtype.
+_CASTS = (
+    "to", "type", "type_as", "float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool",
+    "cfloat", "cdouble",
+)  # fmt: skip
 
 
 def operator(symbol: str, reflected: bool = False) -> Handler:
@@ -145,25 +150,9 @@ def _addcmul(e: Emitter, x: Value, a: Value, b: Value, *, value: Any = 1) -> Out
 
 def _to(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
     """A change of dtype; devices are not the network's matter."""
-    wanted = kwargs.get("dtype") or next((arg for arg in args if str(arg).startswith("torch.")), None)
-    like = next((arg for arg in (*args, kwargs.get("other")) if isinstance(arg, Value)), None)
-    found = like.dtype if like is not None else None if wanted is None else str(wanted).removeprefix("torch.")
-    if found is None or found == x.dtype or found in ("strided", "contiguous_format", "channels_last"):
-        return Out(e.array(x), e.order(x))
-    return Out(method(e.array(x), "astype", dtype(found)), e.order(x))
-
-
-def _cast(kind: str) -> Handler:
-    def handle(e: Emitter, x: Value, *, memory_format: Any = None) -> Out:
-        if x.dtype == kind:
-            return Out(e.array(x), e.order(x))
-        return Out(method(e.array(x), "astype", dtype(kind)), e.order(x))
-
-    return handle
-
-
-def _type_as(e: Emitter, x: Value, other: Value) -> Out:
-    return _to(e, x, other)
+    found = e.node.result.dtype  # type: ignore[union-attr]
+    array = e.array(x)
+    return Out(array if found == x.dtype else method(array, "astype", dtype(found)), e.order(x))
 
 
 def _attribute(word: str) -> Handler:
@@ -209,16 +198,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "masked_fill": _masked_fill,
     "lerp": _lerp,
     "addcmul": _addcmul,
-    "to": _to,
-    "type": _to,
-    "type_as": _type_as,
-    "float": _cast("float32"),
-    "double": _cast("float64"),
-    "half": _cast("float16"),
-    "bfloat16": _cast("bfloat16"),
-    "int": _cast("int32"),
-    "long": _cast("int64"),
-    "bool": _cast("bool"),
+    **dict.fromkeys(_CASTS, _to),
     "real": _attribute("real"),
     "imag": _attribute("imag"),
     "fill": _fill,

@@ -8,6 +8,7 @@ from ..code import Expression, call, method, operation, subscript
 from ..emitting import Emitter, Out, Untranslatable, dtype
 from ..graph import Value
 from ..orders import Order, plain
+from ..sizes import is_traced
 from .folding import patches
 from .indices import ALL, MASKS, WHOLE, known_values, laid_out
 from .shapes import sizes_of
@@ -101,6 +102,15 @@ def along_axis(x: Value, dim: int, index: Any) -> tuple[Any, ...]:
     return (*[WHOLE] * (dim % max(x.ndim, 1)), index)
 
 
+def _select(e: Emitter, x: Value, dim: int, index: Any) -> Out:
+    return _getitem(e, x, along_axis(x, dim, index))
+
+
+def _narrow(e: Emitter, x: Value, dim: int, start: Any, length: Any) -> Out:
+    first = None if not is_traced(start) and start == 0 else start
+    return _getitem(e, x, along_axis(x, dim, slice(first, length if first is None else start + length)))
+
+
 def _index_select(e: Emitter, x: Value, dim: int, index: Value) -> Out:
     if index.ndim == 0:
         raise Untranslatable("index_select with one number", "give it a tensor with one element")
@@ -169,6 +179,8 @@ def _as_strided(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "__getitem__": _getitem,
     "__setitem__": _setitem,
+    "select": _select,
+    "narrow": _narrow,
     "index_put": _index_put,
     "index_select": _index_select,
     "index_add": _index_written("add"),

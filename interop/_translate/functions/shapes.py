@@ -273,18 +273,6 @@ def _roll(e: Emitter, x: Value, shifts: Any, dims: Any = None) -> Out:
     return Out(call("jnp.roll", e.array(x), e.number(tuple(steps)), axis=where), e.order(x))
 
 
-def _narrow(e: Emitter, x: Value, dim: int, start: Any, length: Any) -> Out:
-    axis = e.order(x).index(dim % x.ndim)
-    index = (*[slice(None)] * axis, slice(e.number(start), e.number(start + length)))
-    return Out(subscript(e.array(x), index if axis else index[0]), e.order(x))
-
-
-def _select(e: Emitter, x: Value, dim: int, index: Any) -> Out:
-    axis = e.order(x).index(dim % x.ndim)
-    where = (*[slice(None)] * axis, e.number(index))
-    return Out(subscript(e.array(x), where if axis else where[0]), without(e.order(x), [dim]))
-
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "permute": _permute,
     "transpose": _transpose,
@@ -319,6 +307,4 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "unbind": _unbind,
     "flip": _flip,
     "roll": _roll,
-    "narrow": _narrow,
-    "select": _select,
 }
