@@ -1,12 +1,19 @@
-"""What one read may take, of however many files: a file can ask for far more work and memory than it has bytes."""
+"""What one read may take, of however many files: a file can ask for far more work and memory than it has bytes.
+
+Files of 100 MB are read in 2 s and with 200 MB besides their tensors, and may ask for no more, which is several times
+what checkpoints of that size do. Larger ones may ask for more, by their size, since reading their bytes takes longer.
+"""
 
 from .refusal import Refused
 
-# A tensor takes about 40 operations and 1.3 kB of objects.
-MOST_OPERATIONS = 4_000_000
-MOST_OBJECTS = 160 * 2**20  # bytes
-# Further files of the same checkpoint add to the operations by their size: a small file needs few.
-_BYTES_PER_OPERATION = 512
+_ORDINARY = 100 * 10**6  # bytes
+_MOST_TIMES = 4
+# Half a microsecond each on a slow machine. A tensor of `torch.save` takes about 100.
+_MOST_STEPS = 2_500_000
+_FILE_STEPS = 1_200
+MOST_TENSORS = 40_000
+# What a pickle describes, and its own bytes. A tensor takes about 1.3 kB.
+MOST_OBJECTS = 128 * 2**20
 # A dict of other integers than 0, 1, 2 ... could have keys that all collide.
 _MOST_INTEGER_KEYS = 5_000
 # Equal strings are compared character by character, each time that one is a key.
@@ -22,8 +29,11 @@ class Allowance:
     """What is left of it."""
 
     def __init__(self) -> None:
-        self.operations = MOST_OPERATIONS
+        self.steps = 0
         self.objects = MOST_OBJECTS
+        self.most_tensors = 0
+        self._most_steps = 0
+        self._tensors = 0
         self._integer_keys = _MOST_INTEGER_KEYS
         self._long_keys = _MOST_LONG_KEYS
         self._file_bytes = 0
@@ -32,15 +42,31 @@ class Allowance:
 
     def begin_file(self, nbytes: int) -> None:
         """Counts one more file. What its pickle describes is no longer in memory when the next one is read."""
-        self.operations = min(self.operations + nbytes // _BYTES_PER_OPERATION, MOST_OPERATIONS)
-        self.objects = MOST_OBJECTS
         self._file_bytes += nbytes
+        self.objects = MOST_OBJECTS
+        self.most_tensors = self.scaled(MOST_TENSORS)
+        used, self._most_steps = self._most_steps - self.steps, self.scaled(_MOST_STEPS)
+        self.steps = self._most_steps - used
+        self.take(_FILE_STEPS)
 
-    def hold(self, nbytes: int) -> None:
-        """Counts memory that what is read takes."""
+    def scaled(self, most: int) -> int:
+        """What may be there of something, of which files of 100 MB may have `most`."""
+        return int(most * min(max(self._file_bytes / _ORDINARY, 1), _MOST_TIMES))
+
+    def take(self, steps: int, nbytes: int = 0) -> None:
+        """Counts work, and memory that what is read takes."""
+        self.steps -= steps
         self.objects -= nbytes
+        if self.steps < 0:
+            raise Refused("is not read: it has far more parts than a checkpoint of its size")
         if self.objects < 0:
             raise Refused(f"is not read: its pickle describes more than {MOST_OBJECTS >> 20} MiB besides its tensors")
+
+    def count_tensors(self, count: int) -> None:
+        """Counts the tensors that a file has."""
+        self._tensors += count
+        if self._tensors > self.most_tensors:
+            raise Refused(f"is not read: it has more than {self.most_tensors:,} tensors, which none of its size has")
 
     def use_long_key(self, length: int) -> None:
         """Counts a use of a key longer than `LONG_KEY`."""

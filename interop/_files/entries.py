@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ Leaf: TypeAlias = Tensor | NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
 _MOST_CHOICES = 6
+_MOST_IN_WORDS = 1_000
 
 # What torch pickles other tensors as, and what to do about them.
 _OTHER_TENSORS = {
@@ -75,8 +77,8 @@ def _found(content: Any, keys: tuple[str, ...]) -> Any:
 def _taken(content: Any, keys: tuple[str, ...], entry: str | None, path: Path) -> Any:
     """What is at these keys, which the log says."""
     taken = _found(content, keys)
-    beside = [_item(key, value) for key, value in children(content).items() if str(key) != keys[0]]
-    more = f"; not read: {listed(beside)}" if beside else ""
+    beside = {key: value for key, value in children(content).items() if str(key) != keys[0]}
+    more = f"; not read: {_items(beside)}" if beside else ""
     shown = _shown(() if entry is None else (entry,), [(keys, len(taken))])
     _LOG.info("%s: reading its only dict of tensors, %s%s", printable(str(path)), shown, more)
     return taken
@@ -93,16 +95,17 @@ def _dicts_to_take(content: Any, entry: str | None, where: str) -> str:
     if not choices:
         return ""
     below = {keys[0] for keys, _ in choices}
-    beside = [_item(key, value) for key, value in _others(content).items() if str(key) not in below]
+    beside = {key: value for key, value in _others(content).items() if str(key) not in below}
     shown = _shown(() if entry is None else (entry,), choices)
-    more = f". Beside them it has {listed(beside)}" if beside else ""
+    more = f". Beside them it has {_items(beside)}" if beside else ""
     return f"holds more than tensors{where}; take one of its dicts, with {shown}{more}"
 
 
 def _what_is_not_unpickled(content: Any, where: str) -> str:
     """What the pickle would have called to make `content` or its items; empty if nothing."""
     values = _others(content) if isinstance(content, dict) else {"it": content}
-    names = {plain(key): value.name for key, value in values.items() if isinstance(value, Unmade | Name)}
+    unmade = ((key, value) for key, value in values.items() if isinstance(value, Unmade | Name))
+    names = {plain(key): value.name for key, value in islice(unmade, _MOST_IN_WORDS)}
     tensors = [f"{key} is {_OTHER_TENSORS[name]}" for key, name in names.items() if name in _OTHER_TENSORS]
     if tensors:
         return f"holds something other than plain arrays{where}: {listed(tensors)}"
@@ -118,8 +121,7 @@ def _what_is_not_unpickled(content: Any, where: str) -> str:
 def _what_else(content: Any, where: str) -> str:
     if not isinstance(content, dict):
         return f"holds no dict of tensors{where}, but {_described(content)}; save a model's state_dict"
-    rest = listed(list(dict.fromkeys(_item(key, value) for key, value in _others(content).items())))
-    return f"holds more than tensors{where}: {rest}; save it without them"
+    return f"holds more than tensors{where}: {_items(_others(content))}; save it without them"
 
 
 def _others(content: Any) -> dict[Any, Any]:
@@ -177,6 +179,12 @@ def _shown(path: tuple[str, ...], choices: list[tuple[tuple[str, ...], int]]) ->
         shown.append(f"entry={name!r} ({count} tensor{'s' * (count > 1)})")
     more = len(choices) - len(shown)
     return " or ".join(shown) + (f" or one of {more} more" if more else "")
+
+
+def _items(values: dict[Any, Any]) -> str:
+    """The first of them in words, and how many more there are."""
+    first = list(dict.fromkeys(_item(key, value) for key, value in islice(values.items(), _MOST_IN_WORDS)))
+    return listed(first, besides=len(values) - _MOST_IN_WORDS)
 
 
 def _item(key: Any, value: Any) -> str:

@@ -16,6 +16,7 @@ _DEEPEST = 100
 # A pickle may hold one module in many places, and in each of them all that is in it is named anew.
 _MOST_PARTS = 100_000
 _MOST_CHARACTERS = 16 * 2**20
+_MOST_CONTAINERS = 100_000
 # How deep in a file dicts of tensors and modules are looked for, and in how long lists: longer ones hold no models, but
 # histories and the like.
 DEEPEST_ENTRY = 8
@@ -33,12 +34,14 @@ def opened(content: Any) -> Any:
     queue: deque[tuple[int, Any]] = deque([(0, content)])
     while queue:
         depth, value = queue.popleft()
-        for key, child in list(children(value).items()):
+        for key, child in children(value).items():
             if _is_module(child) and not isinstance(value, tuple):
                 value[key] = _state_dict(child, budget)
             elif isinstance(child, dict | list | tuple) and depth < DEEPEST_ENTRY and id(child) not in seen:
                 seen.add(id(child))
                 queue.append((depth + 1, child))
+        if len(seen) > _MOST_CONTAINERS:
+            raise Refused(f"is not read: it holds more than {_MOST_CONTAINERS:,} dicts, lists and tuples")
     return content
 
 
@@ -66,6 +69,7 @@ class _Budget:
 
 def _state_dict(module: Unmade, budget: _Budget) -> dict[str, Any]:
     tensors: dict[str, Any] = {}
+    budget.spend(1)
     _add(tensors, module, "", 0, budget)
     return tensors
 

@@ -1,23 +1,22 @@
 """Pickles as plain data: nothing that a pickle names is looked up, imported or called.
 
 `torch.save` describes tensors in a pickle, and a pickle is a program: it may name any function and have it called. Here
-its operations, whose arguments the standard library's `pickletools` decodes, build dicts, lists, tuples, strings and
-numbers, and nothing else. A call is answered by the caller's own function for that name, or leaves an `Unmade` in its
-place.
+its operations build dicts, lists, tuples, strings and numbers, and nothing else. A call is answered by the caller's own
+function for that name, or leaves an `Unmade` in its place.
 
 An operation may name something large that is already there, by a byte or two. So each takes a time that does not grow
 with what it names, or that is counted: altogether a pickle takes no more than its `Allowance`.
 """
 
 import pickletools
-import sys
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, TypeAlias
 
 from .._text import plain
-from .allowance import LONG_KEY, MOST_OPERATIONS, Allowance
+from .allowance import LONG_KEY, Allowance
 from .refusal import Refused
 
 MOST_BYTES = 64 * 2**20
@@ -67,24 +66,25 @@ def unpickle(
       Refused: more operations than a checkpoint has, or one that none has.
       Exception: of any type, for a pickle that is broken.
     """
-    machine = _Machine(allowance, calls, load_persistent)
+    machine = _Machine(file, allowance, calls, load_persistent)
     read = file.read
-    for left in range(allowance.operations - 1, -1, -1):
-        allowance.operations = left
+    while True:
         code = read(1)
-        if code not in _OPERATIONS:
+        operation = _OPERATIONS.get(code)
+        if operation is None:
             raise _unknown(code)
-        operate, read_argument, nbytes = _OPERATIONS[code]
+        operate, argument, steps, nbytes = operation
+        allowance.steps -= steps
         allowance.objects -= nbytes
-        if allowance.objects < 0:
-            allowance.hold(0)
-        if read_argument:
-            operate(machine, read_argument(file))
+        if allowance.steps < 0 or allowance.objects < 0:
+            allowance.take(0)
+        if argument:
+            (number,) = argument.unpack(read(argument.size))
+            operate(machine, number)
         elif code == _STOP:
             return machine.stack.pop()
         else:
             operate(machine, None)
-    raise Refused(f"is not read: its pickle has more than {MOST_OPERATIONS:,} operations")
 
 
 def as_dict(allowance: Allowance, pairs: Any = None) -> dict[Any, Any]:
@@ -100,14 +100,16 @@ def as_dict(allowance: Allowance, pairs: Any = None) -> dict[Any, Any]:
 class _Machine:
     """A pickle's stack and its memo, and what each operation does to them."""
 
-    __slots__ = ("allowance", "calls", "load_persistent", "marked", "memo", "puts", "stack")
+    __slots__ = ("allowance", "calls", "file", "load_persistent", "marked", "memo", "puts", "stack")
 
     def __init__(
         self,
+        file: BytesIO,
         allowance: Allowance,
         calls: Mapping[str, Callable[..., Any]],
         load_persistent: Callable[[Any], Any] | None,
     ) -> None:
+        self.file = file
         self.allowance = allowance
         self.calls = calls
         self.load_persistent = load_persistent
@@ -119,10 +121,25 @@ class _Machine:
     def value(self, value: Any) -> None:
         self.stack.append(value)
 
-    def text(self, text: Any) -> None:
-        # Once here, and once in the file, which is in memory too.
-        self.allowance.hold(2 * sys.getsizeof(text))
-        self.stack.append(text)
+    def unicode(self, length: int) -> None:
+        self.stack.append(str(self._content(length, width=4), "utf-8", "surrogatepass"))
+
+    def string(self, length: int) -> None:
+        self.stack.append(str(self._content(length), "latin-1"))
+
+    def binary(self, length: int) -> None:
+        self.stack.append(self._content(length))
+
+    def long(self, length: int) -> None:
+        self.stack.append(int.from_bytes(self._content(length), "little", signed=True))
+
+    def _content(self, length: int, width: int = 1) -> bytes:
+        """The next bytes. What becomes of them has so many for each, unless they are ASCII."""
+        content = self.file.read(length) if length >= 0 else b""
+        if len(content) != length:
+            raise ValueError(f"{length:,} bytes wanted, but {len(content):,} are left")
+        self.allowance.take(length // _BYTES_PER_STEP, length * (1 if content.isascii() else width))
+        return content
 
     def put(self, number: int) -> None:
         memo = self.memo
@@ -187,16 +204,22 @@ class _Machine:
         items = self.since_mark()
         _update(self.stack[-1], items, self.allowance)
 
-    def global_(self, name: str) -> None:
-        self._name(name.replace(" ", ".", 1))
+    def global_(self, _: None) -> None:
+        module, name = self._line(), self._line()
+        self._name(f"{module}.{name}")
+
+    def _line(self) -> str:
+        line = self.file.readline(_LONGEST_NAME + 1)
+        if not line.endswith(b"\n"):
+            raise Refused("is broken: its pickle names something without an end")
+        return str(line[:-1], "utf-8")
 
     def stack_global(self, _: None) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         self._name(f"{plain(module)}.{plain(name)}")
 
     def _name(self, name: str) -> None:
-        name = name[:_LONGEST_NAME]
-        self.allowance.hold(sys.getsizeof(name))
+        self.allowance.take(0, len(name))
         self.stack.append(Name(name))
 
     def reduce(self, _: None) -> None:
@@ -253,7 +276,7 @@ def _extend(target: Any, items: list[Any]) -> None:
 
 def _update(target: Any, items: list[Any], allowance: Allowance) -> None:
     if isinstance(target, dict):
-        allowance.hold(_PAIR * (len(items) // 2))
+        allowance.take(_PAIR_STEPS * (len(items) // 2), _PAIR * (len(items) // 2))
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[key if _is_harmless(key, target, allowance) else _OTHER_KEY] = value
     elif not isinstance(target, Unmade):
@@ -286,50 +309,63 @@ def _constant(make: Callable[[], Any]) -> Callable[[_Machine, Any], None]:
 
 _Operate: TypeAlias = Callable[[_Machine, Any], None]
 _STOP = b"."
+# Steps of half a microsecond: what some operations take besides one.
+_READING, _CALL, _LINES, _ITEM, _PAIR_STEPS = 2, 3, 4, 3, 5
+_BYTES_PER_STEP = 1_000
 # Bytes that objects take at most, with their places in what holds them.
-_NUMBER, _TUPLE, _LIST, _DICT, _MARK, _PAIR, _MADE, _PLACE = 40, 72, 112, 320, 112, 100, 120, 16
-_NUMBERS = ("BININT", "BININT1", "BININT2", "BINFLOAT")
-_TEXTS = (
-    *("LONG1", "LONG4", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-)
-_OPERATORS: dict[str, tuple[_Operate, int]] = {
-    **dict.fromkeys(_NUMBERS, (_Machine.value, _NUMBER)),
-    **dict.fromkeys(_TEXTS, (_Machine.text, _PLACE)),
-    "NONE": (_constant(lambda: None), _PLACE),
-    "NEWTRUE": (_constant(lambda: True), _PLACE),
-    "NEWFALSE": (_constant(lambda: False), _PLACE),
-    "EMPTY_TUPLE": (_constant(tuple), _PLACE),
-    "EMPTY_LIST": (_constant(list), _LIST),
-    "EMPTY_SET": (_constant(list), _LIST),  # a set would hash its items
-    "EMPTY_DICT": (_constant(dict), _DICT),
-    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), (_Machine.put, _PLACE)),
-    "MEMOIZE": (_Machine.memoize, _PLACE),
-    **dict.fromkeys(("BINGET", "LONG_BINGET"), (_Machine.get, _PLACE)),
-    "MARK": (_Machine.mark, _MARK),
-    **dict.fromkeys(("TUPLE", "FROZENSET"), (_Machine.tuple_since_mark, _TUPLE)),
-    "TUPLE1": (_Machine.tuple_of_1, _TUPLE),
-    "TUPLE2": (_Machine.tuple_of_2, _TUPLE),
-    "TUPLE3": (_Machine.tuple_of_3, _TUPLE),
-    "APPEND": (_Machine.append, _PLACE),
-    **dict.fromkeys(("APPENDS", "ADDITEMS"), (_Machine.appends, _PLACE)),
-    "SETITEM": (_Machine.set_item, _PLACE),
-    "SETITEMS": (_Machine.set_items, _PLACE),
-    "GLOBAL": (_Machine.global_, _MADE),
-    "STACK_GLOBAL": (_Machine.stack_global, _MADE),
-    **dict.fromkeys(("REDUCE", "NEWOBJ"), (_Machine.reduce, _MADE)),
-    "NEWOBJ_EX": (_Machine.new_object, _MADE),
-    "BUILD": (_Machine.build, _PLACE),
-    "BINPERSID": (_Machine.persistent, 2 * _MADE),
-    "POP": (_Machine.pop, 0),
-    "POP_MARK": (_Machine.pop_mark, 0),
-    "DUP": (_Machine.duplicate, _PLACE),
-    **dict.fromkeys(("PROTO", "FRAME", "STOP"), (_Machine.nothing, 0)),
+_NUMBER, _TEXT, _TUPLE, _LIST, _DICT, _MARK, _PAIR, _MADE, _PLACE = 40, 80, 72, 112, 320, 112, 100, 120, 16
+# By name: what it does, what it takes, and the steps besides one.
+_OPERATORS: dict[str, tuple[_Operate, int, int]] = {
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "BINFLOAT"), (_Machine.value, _NUMBER, 0)),
+    **dict.fromkeys(("LONG1", "LONG4"), (_Machine.long, _TEXT, _READING)),
+    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), (_Machine.unicode, _TEXT, _READING)),
+    **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING"), (_Machine.string, _TEXT, _READING)),
+    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), (_Machine.binary, _TEXT, _READING)),
+    "NONE": (_constant(lambda: None), _PLACE, 0),
+    "NEWTRUE": (_constant(lambda: True), _PLACE, 0),
+    "NEWFALSE": (_constant(lambda: False), _PLACE, 0),
+    "EMPTY_TUPLE": (_constant(tuple), _PLACE, 0),
+    "EMPTY_LIST": (_constant(list), _LIST, 0),
+    "EMPTY_SET": (_constant(list), _LIST, 0),  # a set would hash its items
+    "EMPTY_DICT": (_constant(dict), _DICT, 0),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), (_Machine.put, _PLACE, 0)),
+    "MEMOIZE": (_Machine.memoize, _PLACE, 0),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), (_Machine.get, _PLACE, 0)),
+    "MARK": (_Machine.mark, _MARK, 0),
+    **dict.fromkeys(("TUPLE", "FROZENSET"), (_Machine.tuple_since_mark, _TUPLE, 1)),
+    "TUPLE1": (_Machine.tuple_of_1, _TUPLE, 0),
+    "TUPLE2": (_Machine.tuple_of_2, _TUPLE, 0),
+    "TUPLE3": (_Machine.tuple_of_3, _TUPLE, 0),
+    "APPEND": (_Machine.append, _PLACE, 0),
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), (_Machine.appends, _PLACE, 0)),
+    "SETITEM": (_Machine.set_item, _PLACE, _ITEM),
+    "SETITEMS": (_Machine.set_items, _PLACE, _ITEM),
+    "GLOBAL": (_Machine.global_, _MADE + _TEXT, _LINES),
+    "STACK_GLOBAL": (_Machine.stack_global, _MADE + _TEXT, _LINES),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), (_Machine.reduce, _MADE, _CALL)),
+    "NEWOBJ_EX": (_Machine.new_object, _MADE, _CALL),
+    "BUILD": (_Machine.build, _PLACE, 0),
+    "BINPERSID": (_Machine.persistent, 2 * _MADE, 2 * _CALL),
+    "POP": (_Machine.pop, 0, 0),
+    "POP_MARK": (_Machine.pop_mark, 0, 0),
+    "DUP": (_Machine.duplicate, _PLACE, 0),
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), (_Machine.nothing, 0, 0)),
 }
-# By code: what it does, what reads its argument, and what it takes.
+# The number that follows an operation's code, which for texts is their length; by the names that `pickletools` has.
+_FORMS = {
+    "<B": "uint1 string1 unicodestring1 bytes1 long1",
+    "<H": "uint2",
+    "<i": "int4 string4 long4",
+    "<I": "uint4 unicodestring4 bytes4",
+    "<Q": "uint8 unicodestring8 bytes8 bytearray8",
+    ">d": "float8",
+}
+_ARGUMENTS = {name: struct.Struct(form) for form, names in _FORMS.items() for name in names.split()}
+# By code: what it does, the form of its number, and what it takes.
 _OPERATIONS = {
-    opcode.code.encode("latin-1"): (operate, opcode.arg and opcode.arg.reader, nbytes)
+    opcode.code.encode("latin-1"): (operate, argument, 1 + more, nbytes)
     for opcode in pickletools.opcodes
-    for operate, nbytes in [_OPERATORS.get(opcode.name, (None, 0))]
-    if operate is not None
+    if opcode.name in _OPERATORS
+    for operate, nbytes, more in [_OPERATORS[opcode.name]]
+    for argument in [_ARGUMENTS.get(opcode.arg.name) if opcode.arg else None]
 }

@@ -78,12 +78,12 @@ def read(path: str | os.PathLike[str], *, entry: str | None = None, copy: bool =
         exists = path.exists()
     if not exists:
         raise FileNotFoundError(f"no such file: {path}")
-    with reading(path), _without_garbage_collection():
+    with reading(path), without_garbage_collection():
         return _read(_checkpoint_in(path) if path.is_dir() else path, entry, Allowance(), copy)
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Millions of new objects would be gone through again and again, in search of cycles that hardly any file has."""
     enabled = gc.isenabled()
     gc.disable()
@@ -101,12 +101,10 @@ def _read(path: Path, entry: str | None, allowance: Allowance, copy: bool) -> di
         shards = functools.partial(_read_shard, allowance=allowance, copy=copy)
         content = read_shards(path, shards) if reader is _index else reader(path, allowance)
         leaves = tensors_of(content, entry, path)
+        if reader is not _index:
+            allowance.count_tensors(len(leaves))
         _refuse_expanded(leaves, allowance)
         return {name: leaf.array(copy) if isinstance(leaf, Tensor) else leaf for name, leaf in leaves.items()}
-
-
-def _read_safetensors(path: Path, allowance: Allowance) -> dict[str, Tensor]:
-    return read_safetensors(path)
 
 
 def _index(path: Path, allowance: Allowance) -> dict[str, str]:
@@ -123,7 +121,7 @@ def _read_shard(path: Path, allowance: Allowance, copy: bool) -> dict[str, NDArr
 # What reads a file, by how it begins.
 _READERS: dict[Reader, Callable[[bytes], bool]] = {
     # After its header's length, which may be any eight bytes.
-    _read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
+    read_safetensors: lambda head: head[8:9] == b"{" and b"\0" in head[:8],
     read_zip: lambda head: head.startswith(ZIP_MAGIC),
     read_legacy: lambda head: head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"),
     _index: lambda head: head.lstrip().startswith(b"{"),
@@ -144,7 +142,7 @@ def _reader(path: Path) -> Reader:
         if head.lstrip().startswith(magic):
             raise Refused(kind)
     if path.suffix == ".safetensors":
-        return _read_safetensors
+        return read_safetensors
     raise Refused("is not a checkpoint of a known kind: safetensors, a file of torch.save, or an index of such files")
 
 

@@ -38,7 +38,7 @@ def _safe(cause: BaseException | None) -> BaseException | None:
     return cause if str(cause).isprintable() else None
 
 
-def listed(items: list[str], limit: int = 8) -> str:
-    """Up to `limit` of them, and how many more there are."""
-    more = len(items) - limit
+def listed(items: list[str], limit: int = 8, besides: int = 0) -> str:
+    """Up to `limit` of them, and how many more there are, with those that are not among them."""
+    more = len(items) - limit + max(besides, 0)
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")

@@ -18,8 +18,9 @@ from .torch_tensors import Storage, calls, place, storage
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-_MOST_DIRECTORY = 8 * 2**20  # a tensor's entry takes about 70 bytes, and 700 as an object
+_MOST_DIRECTORY = 4 * 2**20  # a tensor's entry takes about 70 bytes, and 700 as an object
 _LONGEST_KEY = 1_000
+_STEPS = 30  # of finding a storage's bytes
 _ENCRYPTED = 1
 _OTHER_BYTE_ORDER = "has another byte order than this machine; load and save it with torch"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -28,7 +29,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 def read_zip(path: Path, allowance: Allowance) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
-    records = _records(path, len(raw))
+    records = _records(path, len(raw), allowance.scaled(_MOST_DIRECTORY))
     if "byteorder" in records and not _says(raw, records["byteorder"], sys.byteorder.encode()):
         raise Refused(_OTHER_BYTE_ORDER)
     stored = {name.removeprefix("data/"): entry for name, entry in records.items() if name.startswith("data/")}
@@ -39,19 +40,23 @@ def read_zip(path: Path, allowance: Allowance) -> Any:
         if key not in stored:
             raise Refused(f"is broken: its archive has no storage {plain(key)}")
         if isinstance(found, Storage) and found.raw is None:
+            allowance.take(_STEPS)
             place(found, _record(raw, stored[key])[: found.nbytes])
         return found
 
     program = _record(raw, records["data.pkl"])
     if len(program) > MOST_BYTES:
         raise Refused(f"is not read: its pickle is larger than {MOST_BYTES >> 20} MiB")
+    allowance.take(0, len(program))
     return unpickle(BytesIO(program.tobytes()), allowance, calls(allowance), load_persistent)
 
 
 def read_legacy(path: Path, allowance: Allowance) -> Any:
     """What `torch.save` was given, as plain data with `Tensor` leaves."""
     raw = map_file(path)
-    file = BytesIO(raw[:MOST_BYTES].tobytes())
+    head = raw[:MOST_BYTES]
+    allowance.take(0, len(head))
+    file = BytesIO(head.tobytes())
     _check_preamble(file, allowance)
     storages: dict[str, Storage | Unmade] = {}
 
@@ -69,6 +74,7 @@ def read_legacy(path: Path, allowance: Allowance) -> Any:
     if len(keys) != len(storages) or not all(map(_is_key, keys)) or set(keys) != storages.keys():
         raise Refused("is broken: its storages are not those that its tensors name")
     start = file.tell()
+    allowance.take(_STEPS * len(keys))
     for key in keys:
         start = _place_legacy(storages[key], raw, start)
     return content
@@ -99,17 +105,21 @@ def _place_legacy(storage: Storage | Unmade, raw: Bytes, start: int) -> int:
 class _Bounded(FileIO):
     """A file that refuses large reads: `zipfile` reads a directory at once, and makes an object of each entry."""
 
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path)
+        self._most = most
+
     def read(self, size: int | None = -1, /) -> Any:
         if size is None or size < 0:
             size = os.fstat(self.fileno()).st_size - self.tell()
-        if size > _MOST_DIRECTORY:
-            raise Refused(f"is not read: its archive's directory is larger than {_MOST_DIRECTORY >> 20} MiB")
+        if size > self._most:
+            raise Refused(f"is not read: its archive's directory is larger than {self._most:,} bytes")
         return super().read(size)
 
 
-def _records(path: Path, file_size: int) -> dict[str, zipfile.ZipInfo]:
+def _records(path: Path, file_size: int, most_directory: int) -> dict[str, zipfile.ZipInfo]:
     """The entries of an archive, by their names within its folder."""
-    with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
+    with _Bounded(path, most_directory) as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if len(entries) != len(archive.infolist()):
             raise Refused("is broken: several entries of its archive have the same name")

@@ -16,7 +16,8 @@ from .mapped import Bytes, view
 from .pickles import MOST_ARGUMENTS, Name, Unmade, as_dict
 from .refusal import Refused
 
-_MOST_AXES = 64  # numpy's
+MOST_AXES = 64  # numpy's
+_STEPS = 14  # of making a tensor without axes
 
 # The dtypes of torch's types of storage.
 _PAIRS = """
@@ -127,7 +128,7 @@ def _rebuild(
     axes = (
         len(shape) if isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) else None
     )
-    if axes is None or axes > _MOST_AXES or not all(map(_is_size, (offset, *shape, *strides))):
+    if axes is None or axes > MOST_AXES or not all(map(_is_size, (offset, *shape, *strides))):
         raise Refused("is broken: one of its tensors has no valid shape and strides")
     last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if all(shape) and (offset + last + 1) * dtype.itemsize > storage.nbytes:
@@ -189,4 +190,13 @@ _CALLS = _REBUILDS | {
 def calls(allowance: Allowance) -> dict[str, Callable[..., Any]]:
     """What answers the calls of a pickle of `torch.save`."""
     make_dict = partial(as_dict, allowance)
-    return _CALLS | {"collections.OrderedDict": make_dict, "collections.Counter": make_dict}
+    counted = {name: partial(_counted, allowance, function) for name, function in _CALLS.items()}
+    return counted | {"collections.OrderedDict": make_dict, "collections.Counter": make_dict}
+
+
+def _counted(allowance: Allowance, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns; a tensor takes work by its axes."""
+    made = function(*arguments)
+    if isinstance(made, Tensor):
+        allowance.take(_STEPS + len(made.shape))
+    return made

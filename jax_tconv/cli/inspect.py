@@ -8,6 +8,7 @@ from rich.filesize import decimal
 
 from jax_tconv import interop
 from jax_tconv.interop._convert.parametrizations import fold
+from jax_tconv.interop._files.reading import without_garbage_collection
 from jax_tconv.interop._tables import several, text_table
 from jax_tconv.interop._text import shortened
 
@@ -19,6 +20,7 @@ from .output import say, show_json
 _MOST_ROWS, _MOST_NOTES, _MOST_TENSORS, _LONGEST_NAME = 1_000, 100, 100, 500
 
 
+@without_garbage_collection()
 def inspect(
     file: options.File, entry: options.Entry = None, everything: options.All = False, as_json: options.Json = False
 ) -> None:

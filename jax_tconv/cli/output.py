@@ -64,9 +64,32 @@ def note(text: str) -> None:
     print(printable(f"jax-tconv: {text}"), file=sys.stderr)
 
 
-def show_json(document: Any) -> None:
-    """Prints one JSON document; infinity and NaN, which JSON does not have, as null."""
-    print(json.dumps(_finite(document), indent=1, allow_nan=False))
+def show_json(document: dict[str, Any]) -> None:
+    """Prints one JSON document, two levels of which have lines; infinity and NaN, which JSON does not have, as null."""
+    print(_in_lines(document, levels=2))
+
+
+def _in_lines(value: Any, levels: int, margin: str = "") -> str:
+    """A value as JSON. Lines for all levels, which only Python's slow encoder makes, would take seconds."""
+    if not levels or not value or not isinstance(value, dict | list):
+        return _as_json(value)
+    more = margin + " "
+    if isinstance(value, dict):
+        items = [f"{_as_json(str(key))}: {_in_lines(item, levels - 1, more)}" for key, item in value.items()]
+    else:
+        items = [_in_lines(item, levels - 1, more) for item in value]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return f"{first}\n{more}" + f",\n{more}".join(items) + f"\n{margin}{last}"
+
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return _encode(value)
+    except ValueError:
+        return _encode(_finite(value))
 
 
 def _finite(value: Any) -> Any:
