@@ -42,11 +42,14 @@ def _told_apart(word: str, cls: Class, several: list[Class]) -> list[str]:
     others = [{attribute for attribute, _ in other.attributes} for other in several if other is not cls]
     if not others:
         return []
+    arguments = {*cls.body.arguments}
+    taken = [{*other.body.arguments} for other in several if other is not cls]
     more, less = own - set.intersection(*others), set.union(*others) - own
     found = []
     if _adds_its_input(cls) and not all(map(_adds_its_input, several)):
         found.append(f"Residual{word}")
-    found += [f"{word}With{_capitalized(attribute)}" for attribute in sorted(more)[:1]]
+    extra = [word for word in cls.body.arguments if word in arguments - set.intersection(*taken)]
+    found += [f"{word}With{_capitalized(attribute)}" for attribute in (*sorted(more), *extra)[:1]]
     found += [f"{word}Without{_capitalized(attribute)}" for attribute in sorted(less)[:1]]
     return found
 

@@ -59,6 +59,15 @@ class Loop:
     source: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """An axis of an array, by the array's name, whose size a line takes, and how many axes that has."""
+
+    array: str
+    axis: int
+    ndim: int
+
+
 @dataclasses.dataclass(eq=False)
 class Line:
     """An assignment to one variable, or to several at once; a comment goes before it, and it may be in a loop.
@@ -71,6 +80,7 @@ class Line:
     several: bool = False
     comment: str = ""
     loop: Loop | None = None
+    place: Place | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -110,6 +120,8 @@ class Emitter:
         self.needed: set[Any] = set()
         # Values along whose first axis others are stacked, and these.
         self.items: dict[Value, list[Out]] = {}
+        # Values that are a vector along one axis and have one row along the others: the vector, and the axis.
+        self._vectors: dict[Value, tuple[Value, int]] = {}
         # What recurrent layers carry on, by torch's states.
         self.carries: dict[tuple[Value, ...], list[Expression]] = {}
         self.extras: dict[str, Make] = {}
@@ -178,6 +190,7 @@ class Emitter:
         if item is not None:
             self._set(node.result, item, node)
             return
+        self._note_vector(node)
         handler = self._functions.get(str(node.target))
         if handler is None:
             raise Untranslatable(f"no translation of torch's {node.target} is known", "write that part in Flax")
@@ -190,6 +203,20 @@ class Emitter:
                 ) from error
             raise
         self._set(node.result, results, node)
+
+    def _note_vector(self, node: Node) -> None:
+        """Notes that a call gives a vector new axes of one row."""
+        if node.target not in ("__getitem__", "unsqueeze", "view", "reshape") or not isinstance(node.result, Value):
+            return
+        x, shape = node.args[0], node.result.shape
+        index = node.args[1] if node.target == "__getitem__" else None
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(part is not None and part is not Ellipsis and part != slice(None) for part in parts):
+            return
+        if not isinstance(x, Value) or x.ndim != 1 or x.shape[0] == 1:
+            return
+        if len(shape) > 1 and sorted(shape) == [*[1] * (len(shape) - 1), x.shape[0]]:
+            self._vectors[node.result] = x, shape.index(x.shape[0])
 
     def _item(self, node: Node) -> Out | None:
         """One of the values that are stacked in another, if that is what a call selects."""
@@ -386,8 +413,10 @@ class Emitter:
         if isinstance(source, AxisSize):
             expression, order = self._find(source.value)
             shape = ast.Attribute(expression, "shape", ast.Load())
-            found = subscript(shape, literal(_place(order, source.axis)))
-            found = self.temporary(found, self.frame.size_names.get(source, ""))
+            where = _place(order, source.axis)
+            found = self._sized(subscript(shape, literal(where)), source)
+            if isinstance(expression, ast.Name):
+                self.lines[-1].place = Place(expression.id, where, len(order))
         elif isinstance(source, Arithmetic):
             operands = [self.number(operand) for operand in source.operands]
             found = (
@@ -395,15 +424,28 @@ class Emitter:
                 if source.operator[0].isalpha()
                 else operation(source.operator, *operands)
             )
-            hint = self.frame.size_names.get(source)
-            if hint:
-                found = self.temporary(found, hint)
-            else:
+            if source not in self.frame.size_names:
                 return found
+            found = self._sized(found, source)
         else:
             return literal(float(value) if isinstance(value, float) else int(value))
         self._sizes[source] = found
         return found
+
+    def _sized(self, expression: Expression, source: Any) -> Expression:
+        """A variable that holds a size."""
+        target = f"%{len(self.hints)}"
+        self.hints[target] = [self.frame.size_names.get(source) or self._letter(source)]
+        self.lines.append(Line([target], expression))
+        return ast.Name(target, ast.Load())
+
+    def _letter(self, source: Any) -> str:
+        """The usual letter for the size of an axis."""
+        if not isinstance(source, AxisSize):
+            return "size"
+        ndim = source.value.ndim
+        letters = "nlc" if ndim == 3 and self.order(source.value) == plain(3) else _LETTERS.get(ndim, "")
+        return letters[source.axis] if letters else "size"
 
     def size(self, value: Value, axis: int) -> Expression:
         """The size of one of torch's axes of a value, whatever it is in other calls."""
@@ -422,6 +464,9 @@ class Emitter:
         missing = len(order) - value.ndim
         if value.ndim == 0 or (value.attribute is not None and set(value.shape) == {1}):
             return self.array(value)
+        vector, at = self._vectors.get(value, (None, 0))
+        if vector is not None and order[-1] == at + missing:
+            return self.array(vector)
         own = tuple(axis - missing for axis in order if axis >= missing)
         expression = self.array(value, own)
         first = next(n for n, axis in enumerate(order) if axis >= missing)
@@ -501,6 +546,7 @@ _LIMITS = {
     1.1920928955078125e-07: "eps",
     1.1754943508222875e-38: "tiny",
 }
+_LETTERS = {2: "nc", 3: "ncl", 4: "nchw", 5: "ncdhw"}
 MOST_WRITTEN = 64
 
 

@@ -131,9 +131,12 @@ class Network:
         while len(rest) > 1 and not is_layer(holder):
             holder = holder._modules[rest.pop(0)]
         found = self._place(frame.module, holder)
+        if isinstance(holder, torch.nn.ParameterList | torch.nn.ParameterDict):
+            kind = type(holder).__name__
+            raise Untranslatable(f"it reads a parameter in a {kind}", "make each an attribute of the module")
         if is_layer(holder):
             return of_layer(holder, self.given.get(id(holder)), found, ".".join(rest))
-        found = subscript(found, int(word)) if word.isdigit() else ast.Attribute(found, word, ast.Load())
+        found = ast.Attribute(found, word, ast.Load())
         return Parameter(Out(subscript(found, Ellipsis), plain(value.ndim)))
 
     def _place(self, module: Any, part: Any) -> Expression:
@@ -158,7 +161,7 @@ class Network:
         return found
 
     def named_items(self, instance: Instance) -> dict[str, list[str]]:
-        """What PyTorch's loops call the items of the lists in an instance, by the expressions that lead to the lists."""
+        """What PyTorch's loops call the items of lists in an instance, by the expressions that lead to the lists."""
         found = {}
         for key, path in self._inside(instance.module).items():
             holder = self._modules[key]

@@ -50,7 +50,7 @@ def _last_uses(body: Body) -> dict[str, int]:
 
 def _choose(body: Body, line: Line, target: str, taken: set[str]) -> str:
     """A name that no other variable has that is still needed."""
-    hints = [hint for hint in body.hints[target] if hint not in _TAKEN]
+    hints = [hint for hint in body.hints[target] if hint not in _TAKEN and not hint.startswith("_")]
     words = [*hints, *_own_words(body, line)]
     found = next((word for word in words if word not in taken and word not in _TAKEN), None)
     if found is not None:

@@ -16,6 +16,7 @@ from .source import write_source
 from .tidying import return_at_once, tidy
 from .tracing import trace
 from .translation import Translation, TranslationError
+from .unpacking import unpack_sizes
 
 
 def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> Translation:
@@ -30,6 +31,7 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> T
         raise TranslationError(refused)
     for instance in network.instances.values():
         tidy(instance.body)
+        unpack_sizes(instance.body)
         name_variables(instance.body)
         roll(instance.body, network.named_items(instance))
         return_at_once(instance.body)

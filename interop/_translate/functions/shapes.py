@@ -82,9 +82,11 @@ def reshaped(e: Emitter, x: Value, wanted: list[Any], shape: tuple[int, ...]) ->
             have += ins
             made += outs
     made = _with_ones(made, [outs for ins, outs in found if not ins])
-    if tuple(have) != order and sum(size > 1 for size in x.shape) > 1 and _really_moves(order, have, x.shape):
-        e.comment("The channels come first when axes are joined in PyTorch")
-    array = e.array(x) if not _really_moves(order, have, x.shape) else e.array(x, tuple(have))
+    array = e.array(x)
+    if _really_moves(order, have, x.shape):
+        array = e.array(x, tuple(have))
+        if order == channels_last(x.ndim) and len(group_of[1][0]) > 1:
+            e.comment("PyTorch joins the channels with other axes, and has them first.")
     return Out(_reshape_call(e, array, [wanted[axis] for axis in made]), tuple(made))
 
 
