@@ -8,7 +8,7 @@ from typing import Any
 
 from .class_names import name_classes
 from .code import Expression, copied, name, names
-from .construction import Construction
+from .construction import Construction, repeated
 from .emitting import Body
 from .folded import folded_weights
 from .instances import Instance, Network
@@ -198,7 +198,7 @@ def _unified(group: list[_Draft]) -> Class:
         if in_method and word not in kept:
             kept.append(word)
         column[0].argument = f"self.{word}" if in_method else word
-    attributes = [(word, _with_arguments(tree)) for word, tree in first.attributes]
+    attributes = [(word, _with_repeats(_with_arguments(tree))) for word, tree in first.attributes]
     items = None if first.items is None else [_with_arguments(tree) for tree in first.items]
     lines = [dataclasses.replace(line, expression=_with_arguments(line.expression)) for line in first.body.lines]
     body = dataclasses.replace(first.body, lines=lines, result=_with_arguments(first.body.result))
@@ -211,6 +211,17 @@ def _with_arguments(tree: Any) -> Any:
             return name(node.argument) if hasattr(node, "argument") else node
 
     return Replacing().visit(tree)
+
+
+def _with_repeats(tree: Any) -> Any:
+    """The code with lists of equal items as comprehensions."""
+
+    class Repeating(ast.NodeTransformer):
+        def visit_List(self, node: ast.List) -> ast.AST:
+            self.generic_visit(node)
+            return repeated(node.elts)
+
+    return Repeating().visit(tree)
 
 
 def _argument_name(group: list[_Draft], column: Any, values: Any, taken: Any, first: _Draft) -> str:

@@ -75,7 +75,7 @@ class Construction:
             return call("nnx.Sequential", *self._items(module, path))
         if isinstance(module, torch.nn.ModuleList) or type(module) is torch.nn.Sequential:
             items = [self._item(child, (*path, word)) for word, child in module._modules.items()]
-            return call("nnx.List", repeated(items)) if items else None
+            return call("nnx.List", items) if items else None
         # What is called may be in what is not.
         if any(True for _ in module.parameters()) or any(id(m) in self.network.instances for m in module.modules()):
             return self._never_called(module, path)

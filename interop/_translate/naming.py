@@ -29,6 +29,11 @@ def name_variables(body: Body) -> None:
                 chosen[target] = "_"
                 continue
             taken = {word for word, variable in held.items() if ends[variable] > at}
+            # What PyTorch keeps by another name while it uses this one again.
+            lines = body.lines[at + 1 : last_use[target]]
+            again = {word for other in lines for one in other.targets for word in body.hints[one][:1]}
+            if any(hint not in again for hint in body.hints[target]):
+                taken |= again
             chosen[target] = _choose(body, line, target, taken)
             held[chosen[target]] = target
             ends[target] = last_use[target]

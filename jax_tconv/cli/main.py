@@ -23,7 +23,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (inspect.inspect, convert.convert, verify.verify, translate.translate, explain.explain, rules.rules, bench.bench):
+for command in (
+    inspect.inspect,
+    convert.convert,
+    verify.verify,
+    translate.translate,
+    explain.explain,
+    rules.rules,
+    bench.bench,
+):
     app.command()(command)
 
 

@@ -14,6 +14,7 @@ from jax_tconv.interop._translate.translation import translated
 from . import options
 from .loading import random_arrays, shapes
 from .output import check_free, show, show_json
+from .spelling import as_options
 from .torch_models import fill, make_torch_model
 
 
@@ -39,8 +40,8 @@ def translate(
     """Write the Flax nnx source of a PyTorch network: a class for each of its classes, channels last.
 
     The network is run once, on random inputs of these shapes. What cannot be translated is listed, with the line of
-    PyTorch code, the reason, and what to do. With --weights a checkpoint is loaded into both networks and every layer is
-    compared; the exit code is 1 if anything differs.
+    PyTorch code, the reason, and what to do. With --weights a checkpoint is loaded into both networks, and every layer
+    is compared; the exit code is 1 if anything differs.
 
     Example: jax-tconv translate my_nets:Decoder --input 1,64,16,16 -o decoder_flax.py --weights decoder.pth
     """
@@ -63,7 +64,7 @@ def translate(
         verdict = interop.verify(module, model, *given, axes=found.axes, tolerance=tolerance)
         ok = verdict.ok
         document |= {"ok": ok, "verdict": verdict.verdict, **dataclasses.asdict(verdict)}
-        lines.insert(0, verdict.table(all=everything))
+        lines = [verdict.table(all=everything), as_options(verdict.verdict), *lines]
     with replacing(out) as temporary:
         temporary.write_text(found.source, encoding="utf-8")
     if weights is not None:
@@ -71,7 +72,7 @@ def translate(
     if as_json:
         show_json(document)
     else:
-        show("\n".join(lines))
+        show("\n".join(filter(None, lines)))
     if not ok:
         raise typer.Exit(1)
 
