@@ -209,6 +209,7 @@ class Emitter:
         if node.target not in ("__getitem__", "unsqueeze", "view", "reshape") or not isinstance(node.result, Value):
             return
         x, shape = node.args[0], node.result.shape
+        x = self._vectors[x][0] if x in self._vectors else x
         index = node.args[1] if node.target == "__getitem__" else None
         parts = index if isinstance(index, tuple) else (index,)
         if any(part is not None and part is not Ellipsis and part != slice(None) for part in parts):
