@@ -207,6 +207,67 @@ def test_linen():
     assert names == [("norm", "epsilon", "error"), ("norm", "momentum", "warning")]
 
 
+class Attention(nn.Module):
+    heads: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x):
+        layer = nn.MultiHeadDotProductAttention(
+            self.heads, dropout_rate=self.dropout, deterministic=True, name="attention"
+        )
+        return layer(x)
+
+
+class TorchAttention(torch.nn.Module):
+    def __init__(self, heads, dropout):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(8, heads, dropout, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)[0]
+
+
+def test_what_torch_does_not_print():
+    """torch prints no arguments of its attention, so that those of two are alike as text."""
+    x, axes = X[:, 0, :, :8], dict.fromkeys(("(input)", "(output)"), "n l c -> n l c")
+    for case in ((2, 0.0), (4, 0.1), (2, 0.1)):
+        original, twin = TorchAttention(*case).eval(), Attention(*case)
+        variables, _ = interop.linen_variables(twin, original.state_dict(), x)
+        found = interop.verify(original, twin.bind(variables), x, axes=axes)
+        assert found.ok, found
+        assert not found.arguments
+
+
+class WithState(nn.Module):
+    both: bool
+
+    def setup(self):
+        one = lambda: nn.RNN(nn.OptimizedLSTMCell(8))
+        self.layer = nn.Bidirectional(one(), one()) if self.both else one()
+
+    def __call__(self, x):
+        _, x = self.layer(x, return_carry=True)
+        return x
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_recurrent_layer_that_returns_its_state(both):
+    class Original(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.LSTM(9, 8, batch_first=True, bidirectional=both)
+
+        def forward(self, x):
+            return self.layer(x)[0]
+
+    original, twin = Original(), WithState(both)
+    variables, _ = interop.linen_variables(twin, original.state_dict(), X[:, 0])
+    found = interop.verify(original, twin.bind(variables), X[:, 0])
+    assert found.ok, found
+    assert [layer.name for layer in found.layers] == ["layer"]
+
+
 def test_precision():
     """The verdict says at which precision; None leaves both as they are."""
     model, original = nnx.Sequential(FLAX_CONV(padding=1)), torch.nn.Sequential(CONV(padding=1))

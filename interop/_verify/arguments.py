@@ -113,7 +113,7 @@ def _keywords(item: Any) -> Mapping[str, Any]:
     return {}
 
 
-_TWINS: dict[Any, Any] = {}
+_TWINS: dict[str, Any] = {}
 
 
 def _twin(layer: Layer) -> Any:
@@ -125,10 +125,12 @@ def _twin(layer: Layer) -> Any:
     ndim = given.value.ndim if given is not None else 0
     moved = given is not None and given.order != (*range(ndim),)
     forms = frozenset({MAPS[ndim - 2]}) if moved and ndim - 2 in MAPS else FEATURES_LAST
-    key = name, repr(module), forms
-    if key not in _TWINS:
-        made = []
-        with contextlib.suppress(ValueError):
-            jax.eval_shape(lambda: made.append(TWINS[name][0](module, Site(forms)).make(nnx.Rngs(0))))
-        _TWINS[key] = made[0] if made else None
-    return _TWINS[key]
+    with contextlib.suppress(ValueError):
+        twin = TWINS[name][0](module, Site(forms))
+        key = repr(twin)
+        if key not in _TWINS:
+            made: list[Any] = []
+            jax.eval_shape(lambda: made.append(twin.make(nnx.Rngs(0))))
+            _TWINS[key] = made[0]
+        return _TWINS[key]
+    return None

@@ -135,7 +135,7 @@ def _linen_paths(module: nn.Module) -> tuple[tuple[str, ...], ...]:
 
 # Flax's cells take and return their carry first, torch's after it; a recurrent layer may return it too.
 _CELLS = (nn.recurrent.RNNCellBase, nnx.RNNCellBase)
-_CARRYING = (*_CELLS, nn.RNN, nnx.RNN)
+_CARRYING = (*_CELLS, nn.RNN, nnx.RNN, nn.Bidirectional, nnx.Bidirectional)
 
 
 def _main_input(module: Any, given: tuple[tuple[Any, ...], Mapping[str, Any]]) -> Any:
