@@ -154,7 +154,10 @@ class Emitter:
         except Untranslatable as refused:
             where = self.frame.nodes[-1].where if self.frame.nodes else ""
             self._refuse(Node("refusal", "", (), {}, None, where), refused)
-            result, result_orders = literal(None), tree_map(lambda leaf: Orders(()), self.frame.result)
+            result = literal(None)
+            result_orders = tree_map(
+                lambda leaf: Orders(plain(leaf.ndim)) if isinstance(leaf, Value) else None, self.frame.result
+            )
         return Body(arguments, self.lines, result, result_orders, self.hints, shapes, self.extras)
 
     def emit(self, node: Node) -> None:
@@ -206,7 +209,8 @@ class Emitter:
 
     def _note_vector(self, node: Node) -> None:
         """Notes that a call gives a vector new axes of one row."""
-        if node.target not in ("__getitem__", "unsqueeze", "view", "reshape") or not isinstance(node.result, Value):
+        known = node.target in ("__getitem__", "unsqueeze", "view", "reshape") and isinstance(node.result, Value)
+        if not known or not node.args:
             return
         x, shape = node.args[0], node.result.shape
         x = self._vectors[x][0] if x in self._vectors else x
@@ -221,12 +225,13 @@ class Emitter:
 
     def _item(self, node: Node) -> Out | None:
         """One of the values that are stacked in another, if that is what a call selects."""
-        if node.target not in ("__getitem__", "select", "squeeze") or node.args[0] not in self.items:
+        known = node.target in ("__getitem__", "select", "squeeze") and node.args
+        if not known or not isinstance(node.args[0], Value) or node.args[0] not in self.items:
             return None
         if node.target == "squeeze":
             found = self.items[node.args[0]]
             return found[0] if node.args[1:] == (0,) and len(found) == 1 else None
-        dim, index = (0, node.args[1]) if node.target == "__getitem__" else node.args[1:]
+        dim, index = (0, node.args[1]) if node.target == "__getitem__" else (*node.args[1:], None, None)[:2]
         first, *rest = index if isinstance(index, tuple) else (index,)
         whole = all(one == slice(None) or one is Ellipsis for one in rest)
         return self.items[node.args[0]][first] if dim == 0 and whole and type(first) is int else None
