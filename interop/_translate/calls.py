@@ -14,6 +14,7 @@ OF_VALUES = {
     **dict.fromkeys(("numpy", "__array__", "__dlpack__"), "the values of a tensor leave torch for another library"),
     "tolist": "the values of a tensor are used as Python numbers",
 }  # fmt: skip
+NOT_OF_VALUES = "make it depend on shapes or arguments alone, or write that part in Flax"
 # What draws random numbers, in evaluation too.
 RANDOM = {
     "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",

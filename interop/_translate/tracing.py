@@ -21,7 +21,7 @@ import torch
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from .calls import DROPPING, OF_VALUES, RANDOM, RESHAPING, short_name
+from .calls import DROPPING, NOT_OF_VALUES, OF_VALUES, RANDOM, RESHAPING, short_name
 from .checking import place_of, untraceable
 from .folded import normed_by_hook
 from .graph import Frame, Node, Refusal, Value, fields, leaves, tree_map, values
@@ -87,6 +87,8 @@ class _Tracer(TorchFunctionMode):
         self._paths = _paths(module)
         self._attributes = _attributes(module)
         self.written = Written()
+        # Whether values that depend on the inputs went to numpy, from where they may come back.
+        self._left = False
         # The tensors that are there before the run; any other that turns up has been made by it.
         self._before = {id(one): one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)}
         self._failed: tuple[tuple[str, ...], Any] | None = None
@@ -137,7 +139,7 @@ class _Tracer(TorchFunctionMode):
         def setattr_(module: Any, word: str, new: Any) -> None:
             old = module._buffers.get(word, module._parameters.get(word, vars(module).get(word)))
             is_state = word in module._buffers or word in module._parameters
-            is_used = is_state or any(id(old) in opened.values for opened in self._frames)
+            is_used = is_state or any(opened.uses(old) for opened in self._frames)
             if self._frames and not self._quiet and isinstance(old, torch.Tensor) and old is not new and is_used:
                 self.refuse(f"it keeps {word} from one call to the next", "return it, and take it as an argument")
             original(module, word, new)
@@ -162,7 +164,11 @@ class _Tracer(TorchFunctionMode):
 
         def from_numpy(array: Any) -> torch.Tensor:
             tensor: torch.Tensor = original(array)
-            self._before[id(tensor)] = tensor
+            if self._left and self._frames and not self._quiet:
+                with self._silently():
+                    self._refused(tensor, OF_VALUES["numpy"], NOT_OF_VALUES)
+            else:
+                self._before[id(tensor)] = tensor
             return tensor
 
         return from_numpy
@@ -225,7 +231,8 @@ class _Tracer(TorchFunctionMode):
             self.refuse("it sets the data of a tensor", "compute a new tensor in its place")
         if not _has_tensor(result) and not written:
             if name in OF_VALUES and not all(value.fixed for value in values(given)):
-                self.refuse(OF_VALUES[name], "make it depend on shapes or arguments alone, or write that part in Flax")
+                self.refuse(OF_VALUES[name], NOT_OF_VALUES)
+                self._left = self._left or name in ("numpy", "__array__", "__dlpack__")
             return result
         if result is first and not written and name not in DROPPING:
             return result
@@ -338,8 +345,7 @@ class _Tracer(TorchFunctionMode):
             try:
                 result = _run(original, module, args, kwargs)
                 opened.ended = True
-                self._check_result(result)
-                opened.frame.result = self._replaced(result)
+                opened.frame.result = self._replaced(tree_map(self._checked, result))
             except Exception:
                 self._failed = self._failed or (path, module)
                 raise
@@ -359,13 +365,16 @@ class _Tracer(TorchFunctionMode):
         outside.frame.nodes.append(node)
         return result
 
-    def _check_result(self, result: Any) -> None:
-        """Refuses what a module gives if tensors may be hidden in it."""
-        kinds = (torch.Tensor, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
-        for _, leaf in leaves(result):
-            if not isinstance(leaf, kinds):
-                reason = f"it gives a {type(leaf).__name__}, in which tensors cannot be found"
-                self.refuse(reason, "give tuples, lists, dicts or dataclasses")
+    def _checked(self, leaf: Any) -> Any:
+        """What a module gives; in the place of a thing in which tensors may be hidden, which is refused, None."""
+        if isinstance(
+            leaf, torch.Tensor | int | float | complex | str | bytes | torch.dtype | torch.device | enum.Enum
+        ):
+            return leaf
+        if leaf is not None:
+            reason = f"it gives {type(leaf).__name__}, a thing in which tensors cannot be found"
+            self.refuse(reason, "give tuples, lists, dicts or dataclasses")
+        return None
 
     # Tensors
 
@@ -487,6 +496,11 @@ class _Open:
         self.memory.note(tensor)
         self._kept.append(tensor)
         return value
+
+    def uses(self, tensor: Any) -> bool:
+        """Whether anything was computed from a tensor."""
+        value = self.values.get(id(tensor))
+        return value is not None and any(value in values([node.args, node.kwargs]) for node in self.frame.nodes)
 
     def keep(self, thing: Any) -> int:
         """The number of any object, which stays its own."""

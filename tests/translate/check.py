@@ -1,5 +1,6 @@
 """The judge of a translation: torch's own values, from the module that was translated."""
 
+import dataclasses
 import inspect
 import types
 from unittest import mock
@@ -99,6 +100,8 @@ def _moved(tree, orders):
 
 def compare(found, wanted, orders, relative=RELATIVE):
     """Compares what the model gives with what torch gives, of any structure."""
+    if dataclasses.is_dataclass(wanted):
+        wanted = {field.name: getattr(wanted, field.name) for field in dataclasses.fields(wanted)}
     if isinstance(wanted, torch.Tensor):
         want, found = wanted.resolve_conj().numpy().transpose(orders.order), np.asarray(found)
         assert found.shape == want.shape

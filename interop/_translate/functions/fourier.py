@@ -25,6 +25,8 @@ def _norm(norm: str | None) -> dict[str, str]:
 
 def _several_axes(function: str, usual: tuple[int, ...] | None) -> Callable[..., Any]:
     def handle(e: Emitter, x: Value, s: Any = None, dim: Any = usual, norm: str | None = None) -> Out:
+        if dim is None and s is None and "r" not in function.removeprefix("jnp.fft."):
+            return Out(call(function, e.array(x), **_norm(norm)), e.order(x))
         if dim is None:
             dim = tuple(range(x.ndim)) if s is None else tuple(range(-len(s), 0))
         axes = tuple(place(e.order(x), axis) for axis in ((dim,) if isinstance(dim, int) else dim))
