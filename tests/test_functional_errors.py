@@ -93,6 +93,11 @@ BAD = {
         ValueError,
         "pad_width must be at most 5",
     ),
+    "around twice": (
+        lambda: F.pad(LINE, [(0, 0), (-4, 3), (0, 0)], "circular"),
+        ValueError,
+        "pad_width must be at most 2 for an axis of 6",
+    ),
     "removed twice": (lambda: F.pad(LINE, [(0, 0), (-4, -4), (0, 0)]), ValueError, "pad_width must fit each axis"),
     "jnp's mode": (lambda: F.pad(X, [(0, 0)] * 4, "edge"), ValueError, "mode must be one of"),
     "negative": (lambda: F.softshrink(X, -1.0), ValueError, "lambd must be at least 0"),

@@ -24,13 +24,17 @@ ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.usefixtures("float64")
-def test_activations(name):
+def test_activations():
     """At the kinks too, where torch and JAX could choose different gradients."""
-    x = np.array([-30.0, -2.0, -1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 2.0, 8.0, 8.1, 30.0, np.inf])
-    for kwargs in ACTIVATIONS[name]:
-        agree(lambda x, k=kwargs: getattr(F, name)(x, **k), lambda x, k=kwargs: getattr(TF, name)(x, **k), [x], None)
+    x = np.array([-30.0, -2.0, -1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 2.0, 8.0, 8.1, 30.0])
+    calls = [(name, kwargs) for name, several in ACTIVATIONS.items() for kwargs in several]
+    agree(
+        lambda x: jnp.stack([getattr(F, name)(x, **kwargs) for name, kwargs in calls]),
+        lambda x: torch.stack([getattr(TF, name)(x, **kwargs) for name, kwargs in calls]),
+        [x],
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["threshold", "hardshrink", "softshrink", "tanhshrink", "softplus"])
@@ -46,27 +50,35 @@ def test_prelu_and_softmin():
     agree(lambda x: F.softmin(x, axis=1), lambda x: TF.softmin(x, dim=2), [x], 1)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.usefixtures("float64")
-def test_local_response_norm(size):
+def test_local_response_norm():
     kwargs = {"alpha": 0.3, "beta": 0.6, "k": 2.0}
     agree(
-        lambda x: F.local_response_norm(x, size, **kwargs),
-        lambda x: TF.local_response_norm(x, size, **kwargs),
+        lambda x: jnp.stack([F.local_response_norm(x, size, **kwargs) for size in (1, 2, 3, 5)]),
+        lambda x: torch.stack([TF.local_response_norm(x, size, **kwargs) for size in (1, 2, 3, 5)]),
         [RNG.normal(size=(2, 3, 4, 4))],
         2,
     )
 
 
-@pytest.mark.parametrize("p", [2, 1, 3, 2.5, 0.5, float("inf")])
 @pytest.mark.usefixtures("float64")
-def test_norms_of_vectors(p):
+def test_norms_of_vectors():
     """Zeros among them, whole vectors too, where a root's derivative is infinite and torch's gradient 0."""
-    x = RNG.normal(size=(3, 4))
+    x, y = RNG.normal(size=(2, 3, 4))
     x[0], x[1, 2] = 0, 0
-    agree(lambda x: F.normalize(x, p), lambda x: TF.normalize(x, p, dim=-1), [x], None)
-    y = RNG.normal(size=(3, 4))
-    agree(lambda x, y: F.pairwise_distance(x, y, p), lambda x, y: TF.pairwise_distance(x, y, p), [x, y], None)
+    norms = (2, 1, 3, 2.5, 0.5, float("inf"), -float("inf"), 0)
+    agree(
+        lambda x: jnp.stack([F.normalize(x, p) for p in norms]),
+        lambda x: torch.stack([TF.normalize(x, p, dim=-1) for p in norms]),
+        [x],
+        None,
+    )
+    agree(
+        lambda x, y: jnp.stack([F.pairwise_distance(x, y, p) for p in norms]),
+        lambda x, y: torch.stack([TF.pairwise_distance(x, y, p) for p in norms]),
+        [x, y],
+        None,
+    )
 
 
 @pytest.mark.usefixtures("float64")
@@ -121,12 +133,13 @@ def test_the_other_norms():
 def test_norms_far_from_zero_and_in_half_precision():
     """The variance is formed from differences, in float32 also for half precisions."""
     x = (RNG.normal(size=(2, 8, 4)) + 1000).astype(np.float32)
+    half = jnp.asarray(x, jnp.bfloat16)
+    norm = jax.jit(lambda x: F.group_norm(x, 2))
     wanted = TF.group_norm(to_torch(x.astype(np.float64), 1), 2)
-    np.testing.assert_allclose(F.group_norm(x, 2), from_torch(wanted, 1), atol=1e-3)
-    half = F.layer_norm(jnp.asarray(x, jnp.bfloat16))
-    assert half.dtype == jnp.bfloat16
-    exact = F.layer_norm(jnp.asarray(x, jnp.bfloat16).astype(jnp.float32))
-    np.testing.assert_allclose(half.astype(jnp.float32), exact, atol=2**-7)
+    # float32 has x to 2**-14 at 1000.
+    np.testing.assert_allclose(norm(x), from_torch(wanted, 1), atol=1e-3)
+    assert norm(half).dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.float32(norm(half)), norm(np.float32(half)), rtol=2**-8)
 
 
 # Spatial size, kernel size, channels in and out, arguments.
@@ -134,8 +147,6 @@ CONVS = [
     ((7,), (3,), 2, 4, {"stride": 2, "padding": 1, "dilation": 2, "groups": 2}),
     ((6,), (4,), 3, 2, {"padding": "same", "dilation": 3}),
     ((5, 6), (3, 2), 3, 4, {"padding": (2, 0), "stride": (1, 2)}),
-    ((5, 6), (2, 4), 4, 4, {"padding": "same", "groups": 4}),
-    ((2, 1), (3, 3), 1, 2, {"padding": 1}),
     ((4, 3, 5), (2, 2, 3), 2, 2, {"padding": "valid"}),
 ]
 

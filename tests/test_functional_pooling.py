@@ -28,7 +28,6 @@ def torch_pool(kind, n, **kwargs):
 MAX = [
     ((7,), 3, 2, 1, 1, False),
     ((5,), 2, 2, 1, 2, True),
-    ((4, 5), 2, None, 0, 1, False),
     ((6, 4), (3, 2), (2, 3), (1, 0), 1, True),
     ((5, 5), 3, 2, 1, (1, 2), True),
     ((2, 1), (4, 2), 1, (2, 1), 1, False),  # a kernel larger than the input
@@ -55,10 +54,10 @@ def test_max_pool_of_infinities_and_nans():
     x = np.full((1, 4, 4, 2), -np.inf)
     x[0, 1, 1], x[0, 2, 3, 0] = np.nan, np.inf
     kwargs = {"kernel_size": 2, "padding": 1}
-    values, indices = jax.jit(lambda x: F.max_pool_with_indices(x, **kwargs))(x)
+    pooled, values, indices = jax.jit(lambda x: (F.max_pool(x, **kwargs), *F.max_pool_with_indices(x, **kwargs)))(x)
     wanted = torch_pool("max", 2, **kwargs, return_indices=True)(to_torch(x, 2))
+    np.testing.assert_array_equal(pooled, from_torch(wanted[0], 2))
     np.testing.assert_array_equal(values, from_torch(wanted[0], 2))
-    np.testing.assert_array_equal(F.max_pool(x, **kwargs), from_torch(wanted[0], 2))
     np.testing.assert_array_equal(indices, from_torch(wanted[1], 2))
 
 
@@ -69,22 +68,18 @@ def test_the_gradient_of_max_pool_with_indices_is_that_of_the_values():
 
 
 def test_ints_and_half_precision_have_a_maximum():
-    x = RNG.integers(-100, 100, (1, 5, 2)).astype(np.int32)
-    np.testing.assert_array_equal(F.max_pool(x, 2, 1, 1), from_torch(torch_pool("max", 1, **CLOSE)(to_torch(x, 1)), 1))
-    half = jnp.asarray(x, jnp.bfloat16)
-    assert F.max_pool(half, 2).dtype == jnp.bfloat16
+    x = RNG.integers(-100, 100, (1, 5, 5, 2))
+    pool = jax.jit(lambda x: F.max_pool(x, 2, 1, 1))
+    wanted = from_torch(torch_pool("max", 2, kernel_size=2, stride=1, padding=1)(to_torch(x, 2)), 2)
+    for dtype in (jnp.int8, jnp.int32, jnp.bfloat16):
+        np.testing.assert_array_equal(pool(jnp.asarray(x, dtype)), wanted.astype(dtype))
 
-
-CLOSE = {"kernel_size": 2, "stride": 1, "padding": 1}
 
 # Spatial size, and the arguments.
 AVG = [
     ((7,), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
     ((7,), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False}),
-    ((6,), {"kernel_size": 4, "stride": 3, "ceil_mode": True}),
-    ((4, 5), {"kernel_size": 2}),
     ((5, 6), {"kernel_size": (3, 2), "stride": (2, 3), "padding": (1, 0), "ceil_mode": True}),
-    ((5, 6), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
     ((4, 4), {"kernel_size": (2, 3), "padding": 1, "divisor_override": 5, "ceil_mode": True}),
     ((2, 1), {"kernel_size": 4, "stride": 1, "padding": 2, "count_include_pad": False}),
     ((3, 4, 4), {"kernel_size": (2, 3, 3), "stride": 2, "padding": (0, 1, 1), "ceil_mode": True}),
@@ -114,7 +109,7 @@ def test_lp_pool(case):
     )
 
 
-ADAPTIVE = [((7,), (3,)), ((5, 6), (2, 4)), ((6, 4), (None, 2)), ((3, 4), (5, 4)), ((5, 5), 1), ((4, 3, 5), (3, 1, 2))]
+ADAPTIVE = [((7,), (3,)), ((6, 4), (None, 2)), ((3, 4), 5), ((4, 3, 5), (3, 1, 2))]
 
 
 @pytest.mark.parametrize("kind", ["avg", "max"])
@@ -136,15 +131,12 @@ def test_max_unpool(case):
     size, kernel_size, stride, padding, output_size = case
     n = len(size)
     x = ties(2, *size, 3)
-    values, indices = torch_pool(
-        "max", n, kernel_size=kernel_size, stride=stride, padding=padding, return_indices=True
-    )(to_torch(x, n))
+    arguments = (kernel_size, stride, padding)
+    values, indices = getattr(torch.nn.functional, f"max_pool{n}d")(to_torch(x, n), *arguments, return_indices=True)
     places = from_torch(indices, n)
     agree(
-        lambda v: F.max_unpool(v, places, kernel_size, stride, padding, output_size),
-        lambda v: getattr(torch.nn.functional, f"max_unpool{n}d")(
-            v, indices, kernel_size, stride, padding, output_size
-        ),
+        lambda v: F.max_unpool(v, places, *arguments, output_size),
+        lambda v: getattr(torch.nn.functional, f"max_unpool{n}d")(v, indices, *arguments, output_size),
         [from_torch(values, n)],
         n,
     )
@@ -172,19 +164,20 @@ def test_windows_are_counted_as_torch_counts_them():
 
 def test_any_number_of_batch_axes_none_and_vmap():
     x = RNG.normal(size=(2, 3, 4, 6, 5)).astype(np.float32)
-    for pool in (
-        lambda x: F.max_pool(x, (2, 3)),
-        lambda x: F.avg_pool(x, (2, 3)),
-        lambda x: F.adaptive_avg_pool(x, (2, 2)),
-    ):
-        whole = pool(x)
-        assert whole.shape == (2, 3, 2, 2, 5)
-        np.testing.assert_array_equal(whole[1, 2], pool(x[1, 2]))
-        np.testing.assert_array_equal(whole, jax.vmap(pool)(x))
-        assert pool(x[:0]).shape == (0, 3, 2, 2, 5)
+
+    @jax.jit
+    def pools(x):
+        return F.max_pool(x, (2, 3)), F.avg_pool(x, (2, 3)), F.adaptive_avg_pool(x, (2, 2))
+
+    whole = pools(x[0])
+    assert {pooled.shape for pooled in whole} == {(3, 2, 2, 5)}
+    for other, index in ((jax.vmap(pools)(x), (0,)), (pools(x), (0,)), (pools(x[0, 1]), ())):
+        for pooled, again in zip(whole, other, strict=True):
+            np.testing.assert_allclose(again[index], pooled if index else pooled[1], rtol=1e-6)
+    assert {pooled.shape for pooled in pools(x[0, :0])} == {(0, 2, 2, 5)}
 
 
 def test_sums_of_half_precision_are_formed_in_float32():
     x = jnp.full((1, 64, 1), 1 + 2**-7, jnp.bfloat16)
-    assert F.avg_pool(x, 64)[0, 0, 0] == x[0, 0, 0]
-    assert F.adaptive_avg_pool(x, 1)[0, 0, 0] == x[0, 0, 0]
+    for mean in jax.jit(lambda x: (F.avg_pool(x, 64), F.adaptive_avg_pool(x, 1)))(x):
+        assert mean[0, 0, 0] == x[0, 0, 0]

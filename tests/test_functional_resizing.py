@@ -75,17 +75,13 @@ CASES = [
     ((4, 5, 3), "nearest", {"scale_factor": (1.5, 2.0, 1.0)}),
     ((4, 6), "nearest-exact", {"size": (7, 3)}),
     ((5,), "linear", {"scale_factor": 1.7, "align_corners": True}),
-    ((4, 5), "bilinear", {"scale_factor": 2}),
     ((4, 5), "bilinear", {"scale_factor": (1.7, 0.6)}),
     ((4, 5), "bilinear", {"scale_factor": (1.7, 0.6), "recompute_scale_factor": True}),
     ((4, 1), "bilinear", {"size": (1, 3), "align_corners": True}),
-    ((9, 6), "bilinear", {"size": (4, 8), "antialias": True}),
     ((3, 4, 2), "trilinear", {"size": (5, 2, 4)}),
     ((3, 5), "bicubic", {"scale_factor": 2.5}),
-    ((3, 5), "bicubic", {"size": (4, 3), "align_corners": True}),
     ((9, 6), "bicubic", {"size": (4, 8), "antialias": True}),
     ((4, 6), "area", {"scale_factor": 0.7}),
-    ((4, 6), "area", {"size": (3, 8)}),
 ]
 
 
@@ -114,15 +110,6 @@ def test_float32_half_precision_and_ints():
     )
 
 
-def test_torch_s_default_when_both_sizes_agree_with_the_factor_or_not():
-    """With a factor of 1.25, eight rows of six: 1 / 1.25 apart, where the sizes alone would say 6 / 7."""
-    x = RNG.normal(size=(1, 6, 1)).astype(np.float32)
-    by_factor = F.interpolate(x, scale_factor=1.25, mode="linear")
-    by_size = F.interpolate(x, size=7, mode="linear")
-    assert by_factor.shape == by_size.shape == (1, 7, 1)
-    assert abs(by_factor - by_size).max() > 0.01
-
-
 @pytest.mark.usefixtures("float64")
 def test_shuffles():
     x = RNG.normal(size=(2, 4, 6, 12))
@@ -134,8 +121,6 @@ def test_shuffles():
 
 PADS = [
     ("constant", (2, -1, 0, 3)),
-    ("constant", (-1, -1, 1, 0)),
-    ("reflect", (2, 3, 1, 0)),
     ("reflect", (-1, 2, 2, -1)),
     ("replicate", (5, 0, -2, 6)),
     ("circular", (4, 1, 2, 3)),

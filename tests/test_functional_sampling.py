@@ -16,15 +16,11 @@ RNG = np.random.default_rng(0)
 SAMPLED = [
     ((4, 5), "bilinear", "zeros", False),
     ((4, 5), "bilinear", "border", True),
-    ((4, 5), "bilinear", "reflection", False),
     ((4, 5), "bilinear", "reflection", True),
     ((4, 1), "bilinear", "reflection", True),
     ((4, 5), "nearest", "zeros", True),
-    ((4, 5), "nearest", "border", False),
     ((4, 5), "bicubic", "zeros", False),
-    ((4, 5), "bicubic", "border", True),
     ((4, 5), "bicubic", "reflection", False),
-    ((3, 4, 2), "bilinear", "zeros", True),
     ((3, 4, 2), "bilinear", "border", False),
     ((3, 4, 2), "nearest", "reflection", False),
 ]
@@ -63,12 +59,7 @@ def test_affine_grid(case):
 
 
 # Image size, kernel_size, dilation, padding, stride.
-FOLDED = [
-    ((4, 5), 2, 1, 0, 1),
-    ((5, 6), (3, 2), (1, 2), (1, 0), 2),
-    ((2, 3), (4, 3), 1, (2, 1), (1, 3)),
-    ((6, 4), 2, 1, 0, 2),
-]
+FOLDED = [((5, 6), (3, 2), (1, 2), (1, 0), 2), ((2, 3), (4, 3), 1, (2, 1), (1, 3))]
 
 
 @pytest.mark.parametrize("case", FOLDED, ids=str)

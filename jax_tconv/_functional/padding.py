@@ -56,7 +56,7 @@ def pad(
     ):
         raise ValueError(f"pad_width must be {x.ndim} (before, after) pairs, one per axis of x; got {pad_width!r}")
     for size, (before, after) in zip(x.shape, pairs, strict=True):
-        most = {"reflect": size - 1, "circular": size}.get(mode)
+        most = {"reflect": size - 1, "circular": size + min(before, 0) + min(after, 0)}.get(mode)
         if most is not None and max(before, after, 0) > most:
             raise ValueError(f"pad_width must be at most {most} for an axis of {size} with mode={mode!r}; got {pairs}")
         if size + before + after < 0 or (mode != "constant" and size == 0 < max(before, after)):
