@@ -1,11 +1,12 @@
 """Judges the lists, prints what became of each network, and writes docs/translated.md.
 
 `python -m tests.translated [--held-out] [--only WORDS]`: the networks that whoever writes the translation may look at;
-all of them; or those with these words in their names, each with its source under build/translated/ and with all that
-was found, in which case nothing is written to docs/.
+all of them; or the one of this name, or else those with these words in their names, in which case nothing is written to
+docs/. Each leaves its source under build/translated/.
 """
 
 import argparse
+import signal
 import sys
 import warnings
 from importlib.metadata import packages_distributions, version
@@ -24,6 +25,7 @@ LISTS = {
     "MONAI": (monai.NETWORKS, monai_held_out.NETWORKS, 35),
     "Packages of other fields": (other_fields.NETWORKS, other_fields_held_out.NETWORKS, 15),
 }
+TIME_LIMIT = 600  # seconds for one network, so that no loop without an end keeps the others from being judged
 WITHOUT_TORCH = ("UNet, 3-d", "DiNTS, 3-d", "ESRGAN")
 TEXT = f"""# Networks of packages, translated
 
@@ -50,6 +52,10 @@ HEADINGS = (
     "verified",
     "seconds",
 )
+
+
+class OutOfTime(BaseException):
+    """No Exception, which the steps of the judge would note and go on from."""
 
 
 def package_of(module_name: str) -> str:
@@ -86,14 +92,30 @@ def report(result: Result) -> str:
 
 def judge_all(networks: tuple[Network, ...], only: str) -> list[Result]:
     """In their order, each printed as soon as it is known."""
+    exact = [network for network in networks if network.name == only]
     results = []
-    for network in networks:
+    for network in exact or networks:
         if only.lower() in network.name.lower():
-            kind = type(network.make())
-            result = judge(network, package_of(kind.__module__), network.name in WITHOUT_TORCH)
+            result = judge_in_time(network, package_of(type(network.make()).__module__))
             print(report(result), flush=True)
             results.append(result)
     return results
+
+
+def judge_in_time(network: Network, package: str) -> Result:
+    """What became of one, or that it took too long."""
+
+    def stop(*_: object) -> None:
+        raise OutOfTime
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(TIME_LIMIT)
+    try:
+        return judge(network, package, network.name in WITHOUT_TORCH)
+    except OutOfTime:
+        return Result(network, package, failures=[f"not done after {TIME_LIMIT} seconds"])
+    finally:
+        signal.alarm(0)
 
 
 def section(title: str, results: list[Result]) -> str:

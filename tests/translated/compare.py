@@ -1,4 +1,4 @@
-"""What a model returns beside what torch returns, channels last or with torch's axes."""
+"""What a model returns beside what torch returns, with the channels last or where torch has them."""
 
 import dataclasses
 import itertools
@@ -61,9 +61,9 @@ def difference(ours: Any, theirs: Any) -> float:
 
 
 def relative(ours: Any, theirs: Any) -> float:
-    """Of one array, with whichever of the two orders of axes fits better; random values never fit the wrong one."""
-    found = np.asarray(ours)
-    wanted = aligned(found, theirs)
+    """Of one array, with the order of axes that fits best: random values never fit a wrong one."""
+    found, wanted = np.asarray(ours), as_numpy(theirs)
+    wanted = to_order(wanted, order(found, wanted))
     if not np.issubdtype(wanted.dtype, np.floating):
         return 0.0 if np.array_equal(found, wanted) else np.inf
     largest = float(abs(wanted).max()) or 1.0
@@ -71,11 +71,23 @@ def relative(ours: Any, theirs: Any) -> float:
     return worst if np.isfinite(worst) else np.inf
 
 
-def aligned(ours: np.ndarray, theirs: Any) -> np.ndarray:
-    """torch's array with its axes in the order of ours; raises a ValueError where none fits."""
-    theirs = theirs.detach().numpy() if isinstance(theirs, torch.Tensor) else np.asarray(theirs)
-    candidates = [theirs, np.moveaxis(theirs, 1, -1)] if theirs.ndim > 2 else [theirs]
-    fitting = [candidate for candidate in candidates if candidate.shape == ours.shape]
+def order(ours: np.ndarray, theirs: np.ndarray) -> int:
+    """Which of torch's axes is last in ours, the others as they were; raises a ValueError where none fits.
+
+    It is usually the second, and the third where torch has stacked outputs in front of the channels.
+    """
+    axes = [-1, *range(1, theirs.ndim - 1)]
+    fitting = [axis for axis in axes if to_order(theirs, axis).shape == ours.shape]
     if not fitting:
         raise ValueError(f"returns an array of shape {ours.shape}, torch one of {theirs.shape}")
-    return min(fitting, key=lambda candidate: abs(ours - candidate).sum())
+    return min(fitting, key=lambda axis: abs(ours.astype("float64") - to_order(theirs, axis)).sum())
+
+
+def to_order(theirs: np.ndarray, axis: int) -> np.ndarray:
+    """torch's array in the order that `order` found."""
+    return np.moveaxis(theirs, axis, -1)
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """An array of numpy's from one of torch's, JAX's or numpy's."""
+    return value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
