@@ -28,7 +28,7 @@ def main(arguments):
         print(f"  {verdict.seconds:.2f} s  {verdict.name}")
     for verdict in sorted(verdicts, key=lambda verdict: -verdict.beyond)[:8]:
         print(f"  {verdict.beyond / 1e6:.0f} MB  {verdict.name}")
-    bad = [f"{verdict.name}: {problem}" for verdict in verdicts for problem in verdict.problems]
+    bad = [f"{verdict.name}: {problem}" for verdict in verdicts for problem in verdict.problems + verdict.late]
     print(f"\n{len(bad)} problems", *bad, sep="\n  ")
     return 1 if bad else 0
 

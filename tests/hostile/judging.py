@@ -13,12 +13,13 @@ _LONGEST_LINE = 2_500
 
 @dataclass
 class Verdict:
-    """What one file took in each way of opening it, and what is wrong with that."""
+    """What one file took in each way of opening it, what is wrong with that, and what takes too long."""
 
     name: str
     nbytes: int
     ways: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     seconds: float = 0
     beyond: int = 0  # the memory beyond 1.3 times the tensors that it holds
 
@@ -46,7 +47,7 @@ def judge(name, path, box) -> Verdict:
             tries.append(box.open(path, how).seconds)
         beyond = outcome.memory - int(1.3 * held)
         if min(tries) > most:
-            verdict.problems.append(f"{how}: {min(tries):.2f} s, where {most:.2f} s are allowed")
+            verdict.late.append(f"{how}: {min(tries):.2f} s, where {most:.2f} s are allowed")
         if beyond > MEMORY:
             verdict.problems.append(f"{how}: {outcome.memory / 1e6:.0f} MB, {beyond / 1e6:.0f} MB beyond its tensors")
         verdict.ways[how] = f"{outcome.ended} {min(tries):.2f} s {outcome.memory / 1e6:.0f} MB"
