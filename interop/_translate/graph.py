@@ -115,7 +115,7 @@ def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
         return items if isinstance(tree, list) else tuple(items)
     if isinstance(tree, dict):
         return {key: tree_map(function, item) for key, item in tree.items()}
-    if _holds_tensors(tree):
+    if holds_tensors(tree):
         return tree_map(function, fields(tree))
     if isinstance(tree, slice):
         return slice(*(tree_map(function, item) for item in (tree.start, tree.stop, tree.step)))
@@ -130,7 +130,7 @@ def leaves(tree: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
     elif isinstance(tree, dict):
         for key, item in tree.items():
             yield from leaves(item, (*place, key))
-    elif _holds_tensors(tree):
+    elif holds_tensors(tree):
         yield from leaves(fields(tree), place)
     elif isinstance(tree, slice):
         yield from leaves((tree.start, tree.stop, tree.step), place)
@@ -138,7 +138,7 @@ def leaves(tree: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
         yield place, tree
 
 
-def _holds_tensors(tree: Any) -> bool:
+def holds_tensors(tree: Any) -> bool:
     """Whether a thing is a dataclass with tensors, which counts as a dict, as a function takes or gives it."""
     if not dataclasses.is_dataclass(tree) or isinstance(tree, type | Value | Node | Frame):
         return False

@@ -9,7 +9,6 @@ import contextlib
 import copy
 import dataclasses
 import enum
-import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -24,12 +23,12 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from .calls import DROPPING, NOT_OF_VALUES, OF_VALUES, RANDOM, RESHAPING, short_name
 from .checking import place_of, untraceable
 from .folded import normed_by_hook
-from .graph import Frame, Node, Refusal, Value, fields, leaves, tree_map, values
+from .graph import Frame, Node, Refusal, Value, fields, holds_tensors, leaves, tree_map, values
 from .hints import note_names, noting_returns
 from .memory import Base, Memory, overlap, place
 from .sizes import AxisSize, Given, Result, TracedInt, is_traced, traced
 from .transformers import step_by_step
-from .unchanged import Written, unchanged
+from .unchanged import Written, is_new, telling_new, unchanged
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
@@ -50,16 +49,30 @@ def trace(
     if refused:
         return None, refused
     tracer = _Tracer(module, is_layer)
-    given = tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, args)
+    given = _copies(args)
     with unchanged(module), tracer.transformers(), torch.no_grad():
         try:
-            with tracer.watching(), noting_returns(tracer.note_return), tracer:
+            with telling_new(), tracer.watching(), noting_returns(tracer.note_return), tracer:
                 module(*given)
         except Exception as error:
-            raise ValueError(f"the PyTorch model raised {tracer.described(error)}") from error
+            only = "" if _raises(module, args) else ", though only as it was followed"
+            raise ValueError(f"the PyTorch model raised {tracer.described(error)}{only}") from error
         finally:
             tracer.written.restore()
     return tracer.root, tracer.refused
+
+
+def _copies(args: Any) -> Any:
+    return _remade(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, args)
+
+
+def _raises(module: torch.nn.Module, args: tuple[Any, ...]) -> bool:
+    """Whether a module raises an error by itself."""
+    try:
+        module(*_copies(args))
+    except Exception:
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -89,8 +102,8 @@ class _Tracer(TorchFunctionMode):
         self.written = Written()
         # Whether values that depend on the inputs went to numpy, from where they may come back.
         self._left = False
-        # The tensors that are there before the run; any other that turns up has been made by it.
-        self._before = {id(one): one for one in gc.get_objects() if issubclass(type(one), torch.Tensor)}
+        # Tensors that the run makes without a function that is seen, and that are the same in every run.
+        self._constants: list[torch.Tensor] = []
         self._failed: tuple[tuple[str, ...], Any] | None = None
         # The memory of tensors that outlast the run, and what they are called.
         tensors = (*module.named_parameters(), *module.named_buffers())
@@ -168,7 +181,7 @@ class _Tracer(TorchFunctionMode):
                 with self._silently():
                     self._refused(tensor, OF_VALUES["numpy"], NOT_OF_VALUES)
             else:
-                self._before[id(tensor)] = tensor
+                self._constants.append(tensor)
             return tensor
 
         return from_numpy
@@ -415,7 +428,7 @@ class _Tracer(TorchFunctionMode):
             if any(id(tensor) in outer.values for outer in self._frames[:-1]):
                 reason = "it uses a tensor that it was not called with"
                 return self._refused(tensor, reason, "give it the tensor as an argument")
-            if id(tensor) not in self._before:
+            if is_new(tensor) and not any(one is tensor for one in self._constants):
                 reason = "it uses a tensor that was made where PyTorch does not show it, as by a scripted function"
                 return self._refused(tensor, reason, "make it with torch's functions")
             value = here.know(tensor, fixed=True)
@@ -548,12 +561,16 @@ def _rooted(tree: Any, source: Callable[[tuple[Any, ...]], Any]) -> Any:
 
 
 def _remade(function: Callable[[Any], Any], tree: Any) -> Any:
-    if isinstance(tree, dict) and type(tree) is not dict:
+    """The same structure, of the types that it has, with the function of each leaf."""
+    if isinstance(tree, tuple | list):
+        items = [_remade(function, item) for item in tree]
+        return items if type(tree) is list else type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if isinstance(tree, dict):
         found = copy.copy(tree)
         for key, item in tree.items():
             found[key] = _remade(function, item)
         return found
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+    if holds_tensors(tree):
         return dataclasses.replace(tree, **{key: _remade(function, item) for key, item in fields(tree).items()})
     return tree_map(function, tree)
 

@@ -1,6 +1,7 @@
-"""Modules left as they were, whatever a run of theirs does to them."""
+"""Modules left as they were, whatever a run of theirs does to them; and what is new in a run."""
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,23 @@ class Written:
         for tensor, before, version in self._before.values():
             if tensor._version != version:
                 tensor.detach().copy_(before)
+
+
+@contextlib.contextmanager
+def telling_new() -> Iterator[None]:
+    """For a while, `is_new` tells what has been made since then: all else is set aside by the garbage collector."""
+    count = gc.get_freeze_count()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not count:
+            gc.unfreeze()
+
+
+def is_new(thing: Any) -> bool:
+    """Whether an object was made within `telling_new`."""
+    return any(one is thing for one in gc.get_objects())
 
 
 @contextlib.contextmanager

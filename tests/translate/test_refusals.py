@@ -484,6 +484,24 @@ def test_results_with_fields():
         assert '["size"] ** 2' in source
 
 
+def test_arguments_with_fields():
+    class Inner(nn.Module):
+        def forward(self, given):
+            return given.map * given.size + given.mean
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x):
+            return self.inner(Fields(x, x.mean(), x.shape[2])) + self.inner(Fields(x, x.sum(), size=x.shape[2]))
+
+    check(Outer(), image(), also=[(torch.ones(1, 3, 6, 6),)])
+    source, _ = translated(Inner(), Fields(image(), torch.ones(()), 3))
+    assert 'given["map"]' in source
+
+
 # Modules that are refused as they are
 
 
