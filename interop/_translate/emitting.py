@@ -463,7 +463,13 @@ class Emitter:
         rank = max(value.ndim for value in given)
         widest = max((value for value in given if value.ndim == rank), key=lambda value: _elements(value.shape))
         order = self.order(widest)
-        return [self.broadcast(one, order) if isinstance(one, Value) else self.number(one) for one in operands], order
+
+        def given_as(one: Any) -> Expression:
+            if one is widest:
+                return self.array(one)
+            return self.broadcast(one, order) if isinstance(one, Value) else self.number(one)
+
+        return [given_as(one) for one in operands], order
 
     def broadcast(self, value: Value, order: Order) -> Expression:
         """A tensor as it is given to what has axes in this order, to which it broadcasts as torch's do."""
