@@ -109,7 +109,7 @@ class Refusal:
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
     """The same structure of tuples, lists, dicts and slices with the function of each leaf."""
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)._make(tree_map(function, item) for item in tree)
+        return type(tree)._make(tree_map(function, item) for item in tree)  # type: ignore[attr-defined]
     if isinstance(tree, tuple | list):
         items = [tree_map(function, item) for item in tree]
         return items if isinstance(tree, list) else tuple(items)

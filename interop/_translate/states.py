@@ -33,7 +33,7 @@ def call_rnn(e: Emitter, node: Node, function: Expression) -> Any:
     for layer, part in enumerate(_layers(m, function)):
         named: dict[str, Any] = {} if carries is None else {"initial_carry": carries[layer]}
         if wanted:
-            words = [f"carry{layer + 1}"] if m.num_layers > 1 else _CARRY
+            words = [f"carry{layer + 1}", f"carry_{layer + 1}"] if m.num_layers > 1 else _CARRY
             carry, array = e.unpacked(call(part, array, **named, return_carry=True), words, result.hints[:1])
             made.append(carry)
         else:
