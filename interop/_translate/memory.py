@@ -125,5 +125,6 @@ def overlap(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 def _ends(tensor: torch.Tensor) -> tuple[int, int]:
     """The first and the last element of the storage that a tensor has."""
-    start = tensor.storage_offset()
-    return start, start + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    start = int(tensor.storage_offset())
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return start, start + sum(int(size - 1) * int(step) for size, step in steps)

@@ -22,9 +22,9 @@ class AxisSize:
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A number that a module was called with, by the name of its argument."""
+    """A number that a module was called with: the name of its argument, and the place in that."""
 
-    name: str
+    place: tuple[Any, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +118,6 @@ for _cls in (TracedInt, TracedFloat):
     _cls.__reduce__ = lambda self: (type(_plain(self)), (_plain(self),))  # type: ignore[method-assign]
 TracedFloat.__ceil__ = _rounding("math.ceil", math.ceil)  # type: ignore[method-assign]
 TracedFloat.__floor__ = _rounding("math.floor", math.floor)  # type: ignore[method-assign]
-TracedFloat.__round__ = lambda self, digits=None: (  # type: ignore[assignment, method-assign]
+TracedFloat.__round__ = lambda self, digits=None: (  # type: ignore[method-assign]
     TracedInt(round(_plain(self)), Arithmetic("round", (self,))) if digits is None else round(_plain(self), digits)
 )

@@ -9,6 +9,7 @@ import contextlib
 import copy
 import dataclasses
 import enum
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -526,7 +527,7 @@ class _Open:
         bound = signature.bind(*args, **kwargs)
         given = {}
         for name, tree in bound.arguments.items():
-            new = _rooted(tree, lambda place, name=name: Given((name, *place)))
+            new = _rooted(tree, functools.partial(_given, name))
             given[name] = new
             self.frame.parameters[name] = tree_map(
                 lambda leaf: self._parameter(leaf) if isinstance(leaf, torch.Tensor) else leaf, new
@@ -541,6 +542,10 @@ class _Open:
             outer = self.outside.values.get(id(tensor)) if self.outside is not None else None
             known.example = None if outer is None else outer.example
         return known
+
+
+def _given(name: str, where: tuple[Any, ...]) -> Given:
+    return Given((name, *where))
 
 
 def _example(tensor: torch.Tensor) -> torch.Tensor | None:
