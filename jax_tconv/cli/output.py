@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,22 @@ def note(text: str) -> None:
 
 def show_json(document: dict[str, Any]) -> None:
     """Prints one JSON document, two levels of which have lines; infinity and NaN, which JSON does not have, as null."""
-    print(_in_lines(document, levels=2))
+    sys.stdout.writelines(_in_lines(document, levels=2))
+    print()
 
 
-def _in_lines(value: Any, levels: int, margin: str = "") -> str:
-    """A value as JSON. Lines for all levels, which only Python's slow encoder makes, would take seconds."""
+def _in_lines(value: Any, levels: int, margin: str = "") -> Iterator[str]:
+    """The parts of a value as JSON. Lines for all levels take seconds, since only Python's own encoder makes them."""
     if not levels or not value or not isinstance(value, dict | list):
-        return _as_json(value)
-    more = margin + " "
-    if isinstance(value, dict):
-        items = [f"{_as_json(str(key))}: {_in_lines(item, levels - 1, more)}" for key, item in value.items()]
-    else:
-        items = [_in_lines(item, levels - 1, more) for item in value]
+        yield _as_json(value)
+        return
     first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}\n{more}" + f",\n{more}".join(items) + f"\n{margin}{last}"
+    line = f"\n{margin} "
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield first + line + (f"{_as_json(str(key))}: " if isinstance(value, dict) else "")
+        yield from _in_lines(item, levels - 1, margin + " ")
+        first = ","
+    yield f"\n{margin}{last}"
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode
