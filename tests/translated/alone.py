@@ -28,9 +28,7 @@ def main(source: str, class_name: str, weights: str, inputs: str, outputs: str) 
     """Writes what the model returns."""
     assert "torch" not in sys.modules
     sys.meta_path.insert(0, NoTorch())
-    model = written.make(written.load(Path(source)), class_name)
-    interop.load_state_dict(model, interop.read(weights))
-    model.eval()
+    model = written.filled(written.load(Path(source)), class_name, interop.read(weights))
     given = np.load(inputs)
     with jax.default_matmul_precision("highest"):
         result = nnx.jit(lambda model, *given: model(*given))(model, *(given[name] for name in given.files))

@@ -119,7 +119,7 @@ def judge_values(result: Result, module: torch.nn.Module, path: Path, wanted: An
     """What the model in the file computes, by itself and under transforms, for the example and for other inputs."""
     model = None
     with result.step("the file"):
-        model = filled(module, path)
+        model = written.filled(written.load(path), type(module).__name__, module.state_dict())
     if model is None:
         return
     network = result.network
@@ -145,16 +145,6 @@ def judge_values(result: Result, module: torch.nn.Module, path: Path, wanted: An
     if alone:
         with result.step("without torch"):
             run_alone(module, path, inputs, layout, wanted)
-
-
-def filled(module: torch.nn.Module, path: Path) -> nnx.Module:
-    """The model in the file with torch's tensors, in evaluation mode."""
-    code, class_name = written.load(path), type(module).__name__
-    nnx.eval_shape(lambda: written.make(code, class_name))
-    model = written.make(code, class_name)
-    interop.load_state_dict(model, module.state_dict())
-    model.eval()
-    return model
 
 
 def best_layout(model: Callable[..., Any], inputs: tuple[torch.Tensor, ...], wanted: Any) -> tuple[Any, float]:

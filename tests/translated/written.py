@@ -3,11 +3,15 @@
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 from flax import nnx
+
+from jax_tconv import interop
 
 
 def load(path: Path) -> ModuleType:
@@ -31,3 +35,17 @@ def make(module: ModuleType, class_name: str) -> nnx.Module:
     arguments = {"rngs": nnx.Rngs(0)} if "rngs" in inspect.signature(kind.__init__).parameters else {}
     with jax.default_prng_impl("unsafe_rbg"):  # compiles initial values, which are not kept, in a fifth of the time
         return kind(**arguments)
+
+
+def filled(module: ModuleType, class_name: str, state_dict: Mapping[str, Any]) -> nnx.Module:
+    """The model with these tensors, in evaluation mode.
+
+    Initial values take a minute to compile. They are made only where the model has arrays that are in no state dict.
+    """
+    model = nnx.eval_shape(lambda: make(module, class_name))
+    interop.load_state_dict(model, state_dict)
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(nnx.state(model))):
+        model = make(module, class_name)
+        interop.load_state_dict(model, state_dict)
+    model.eval()
+    return model
