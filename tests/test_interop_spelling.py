@@ -119,6 +119,8 @@ SPELLED = {
     "nnx.gelu": (tnn.GELU("tanh"), (2, 3)),
     "jnp.clip(min=-2.0, max=1.0)": (tnn.Hardtanh(-2.0), (2, 3)),
     "nnx.softmax": (tnn.Softmax(1), (2, 4, 5, 3)),
+    "nnx.glu": (tnn.GLU(1), (2, 5, 7, 4)),
+    "functional.softmin": (tnn.Softmin(1), (2, 4, 5, 3)),
     "nnx.log_softmax(axis=0)": (tnn.LogSoftmax(0), (2, 3)),
     "jnp.pad(pad_width=((0, 0), (1, 2), (0, 0)))": (tnn.ZeroPad1d((1, 2)), (2, 5, 3)),
     "jnp.pad(pad_width=((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=0.5)": (
@@ -138,7 +140,7 @@ FUNCTIONS = [
     (tnn.Flatten(), (2, 4, 5, 3)),
     (tnn.Unflatten(1, (3, 2)), (2, 6)),
 ]
-PLACES = {"flax.nnx": "nnx.", "jax_tconv.nnx": "", "jax.nn": "jax.nn.", "jax.numpy": "jnp."}
+PLACES = {"flax.nnx": "nnx.", "jax_tconv.nnx": "", "jax.nn": "jax.nn.", "jax.numpy": "jnp.", "jax_tconv.functional": "functional."}
 MODE = {"deterministic", "use_running_average"}
 
 
@@ -228,6 +230,8 @@ OTHER_ARGUMENTS = {
     "elu": {"alpha": 0.7},
     "celu": {"alpha": 2.5},
     "gelu": {"approximate": "tanh"},
+    "hardshrink": {"lambd": 1.5},
+    "softshrink": {"lambd": 2.5},
     "hardtanh": {"min_val": -2, "max_val": 0.5},
     "softplus": {"beta": 3, "threshold": 2},
 }
@@ -244,7 +248,7 @@ def test_activations_by_torchs_name_of_the_function(name):
 
 @pytest.mark.parametrize("name", ALONG_AN_AXIS)
 def test_functions_along_an_axis_by_torchs_name(name):
-    x = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(4, 2, 6, generator=torch.Generator().manual_seed(0))  # even, for glu
     for dim in (0, 1, -1):
         ours = ALONG_AN_AXIS[name].apply(dim=dim).make()(x.numpy())
         np.testing.assert_allclose(ours, getattr(F, name)(x, dim=dim).numpy(), rtol=1e-5, atol=1e-6)

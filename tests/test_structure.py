@@ -34,7 +34,7 @@ ALLOWED = {
     "jax_tconv.interop._layers": {*LAYERS, *SHARED},
     "jax_tconv.interop._files": SHARED,
     "jax_tconv.interop._convert": {*SHARED, "jax_tconv.interop._layers", "jax_tconv.interop._files"},
-    "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.interop._convert"},
+    "jax_tconv.interop._from_torch": {"jax_tconv.nnx", "jax_tconv.functional", "jax_tconv.interop._convert"},
     "jax_tconv.interop._translate": {
         "jax_tconv.nnx",
         *(f"jax_tconv.interop.{room}" for room in ("_layers", "_convert", "_from_torch")),

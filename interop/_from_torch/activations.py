@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jax_tconv import functional
+
 from .made import Apply
 
 
@@ -42,11 +44,6 @@ class Activation:
         )
 
 
-def softplus(x: jax.Array, *, beta: float, threshold: float) -> jax.Array:
-    """torch's softplus: the identity where `beta * x` is above the threshold."""
-    return jnp.where(beta * x > threshold, x, jax.nn.softplus(beta * x) / beta)
-
-
 # Those that work on each number by itself.
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation("ReLU", nnx.relu),
@@ -67,13 +64,17 @@ ACTIVATIONS: dict[str, Activation] = {
     "logsigmoid": Activation("LogSigmoid", nnx.log_sigmoid),
     "tanh": Activation("Tanh", nnx.tanh),
     "softplus": Activation(
-        "Softplus", softplus, {"beta": Argument("beta", 1.0), "threshold": Argument("threshold", 20.0)}
+        "Softplus", functional.softplus, {"beta": Argument("beta", 1.0), "threshold": Argument("threshold", 20.0)}
     ),
+    "hardshrink": Activation("Hardshrink", functional.hardshrink, {"lambd": Argument("lambd", 0.5)}),
+    "softshrink": Activation("Softshrink", functional.softshrink, {"lambd": Argument("lambd", 0.5)}),
+    "tanhshrink": Activation("Tanhshrink", functional.tanhshrink),
     "softsign": Activation("Softsign", nnx.soft_sign),
 }
 
 # Those that work along one axis, torch's `dim`.
 ALONG_AN_AXIS: dict[str, Activation] = {
+    "softmin": Activation("Softmin", functional.softmin, {"dim": Argument("axis", None)}),
     "softmax": Activation("Softmax", nnx.softmax, {"dim": Argument("axis", None)}),
     "glu": Activation("GLU", nnx.glu, {"dim": Argument("axis", -1)}),
     "log_softmax": Activation("LogSoftmax", nnx.log_softmax, {"dim": Argument("axis", None)}),

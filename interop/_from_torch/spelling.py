@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 import jax_tconv.nnx
+from jax_tconv import functional
 
 from .made import Make, Twin
 
@@ -15,17 +16,22 @@ from .made import Make, Twin
 _WINDOWS = (nnx.Conv, jax_tconv.nnx.ConvTranspose)
 _FOR_ALL_AXES = ("strides", "padding", "kernel_dilation", "output_padding")
 # Where users import from, in the order of preference.
-_PUBLIC = (nnx, jax_tconv.nnx, jax.nn, jnp)
+_PUBLIC = (nnx, jax_tconv.nnx, functional, jax.nn, jnp)
 
 
 def shown(twin: Twin) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The positional and the keyword arguments that a call is written with, which may hold other calls and `RNGS`."""
+    args, kwargs = shortened(twin)
+    known = defaults(twin.function)
+    return args, {name: value for name, value in kwargs.items() if name not in known or value != known[name]}
+
+
+def shortened(twin: Twin) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The same with what Flax assumes anyway."""
     kwargs = dict(twin.kwargs)
     if twin.function in _WINDOWS:
         kwargs |= {name: _short(kwargs[name]) for name in _FOR_ALL_AXES if name in kwargs}
-    defaults = _defaults(twin.function)
-    args = twin.args if isinstance(twin, Make) else ()
-    return args, {name: value for name, value in kwargs.items() if name not in defaults or value != defaults[name]}
+    return twin.args if isinstance(twin, Make) else (), kwargs
 
 
 def public_name(function: Any) -> tuple[str, str]:
@@ -47,7 +53,7 @@ def _short(value: Any) -> Any:
     return axes[0] if len({*axes}) == 1 else axes
 
 
-def _defaults(function: Any) -> dict[str, Any]:
+def defaults(function: Any) -> dict[str, Any]:
     """The parameters of a function or of a class by name, with their defaults."""
     constructors = [vars(cls)["__init__"] for cls in getattr(function, "__mro__", ()) if "__init__" in vars(cls)]
     found: dict[str, Any] = {}

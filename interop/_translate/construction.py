@@ -11,7 +11,8 @@ from .emitting import Body, dtype
 from .folded import folded_weights, parts_of_folded
 from .graph import Frame
 from .instances import Instance, Network
-from .layers import is_layer, made, spelled
+from .layers import is_layer, made
+from .written import written
 
 
 class Construction:
@@ -32,7 +33,7 @@ class Construction:
             made_as = None if child is None or word in parts else self._first(child, (*instance.path, word))
             if made_as is not None:
                 found.append((word, made_as))
-        return found + [(word, spelled(layer)) for word, layer in instance.body.extras.items()]
+        return found + [(word, written(layer)) for word, layer in instance.body.extras.items()]
 
     def items(self, instance: Instance) -> list[Expression]:
         """The items of an instance that is a Sequential."""
@@ -65,7 +66,7 @@ class Construction:
         if module is None:
             return None
         if is_layer(module):
-            return spelled(made(module, self.network.given.get(id(module))))
+            return written(made(module, self.network.given.get(id(module))))
         if id(module) in self.network.instances:
             return call(f"@{id(module)}")
         if isinstance(module, torch.nn.ModuleDict):

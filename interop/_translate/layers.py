@@ -1,19 +1,12 @@
 """Layers that Flax has too: how each is called, and in which order of axes; and how it is made."""
 
-import ast
-import inspect
 from typing import Any
-
-import torch
-from flax import nnx
-
-import jax_tconv.nnx
 
 from .._from_torch.conversion import torch_class
 from .._from_torch.forms import LAST, MAPS, VECTOR, Site
-from .._from_torch.made import RNGS, Apply, Make
+from .._from_torch.made import Make
 from .._from_torch.twins import TWINS, attention
-from .code import Expression, call, literal, name
+from .code import Expression, call
 from .emitting import Emitter, Out, Untranslatable
 from .graph import Node, Value, values
 from .heads import call_attention
@@ -114,64 +107,3 @@ def _ndim(module: Any, x: Value | None) -> int:
         return x.ndim
     digits = type(module).__name__[-2:-1]
     return int(digits) + 2 if digits.isdigit() else 3
-
-
-# Functions by the names under which the source has them.
-_HOMES = {nnx: "nnx", jax_tconv.nnx: ""}
-
-
-def spelled(twin: Make | Apply) -> Expression:
-    """The call as source, with every argument, in Flax's shortest form."""
-    function = spell_function(twin.function)
-    if isinstance(twin, Apply):
-        return call("partial", function, **twin.kwargs) if twin.kwargs else function
-    parameters = list(inspect.signature(twin.function.__init__).parameters)[1:]  # type: ignore[misc]
-    args = [_argument(word, value, twin) for word, value in zip(parameters, twin.args, strict=False)]
-    args += [_argument("", value, twin) for value in twin.args[len(args) :]]
-    keywords = {word: _argument(word, value, twin) for word, value in twin.kwargs.items()}
-    return call(function, *args, **keywords)
-
-
-def spell_function(function: Any) -> Expression:
-    """A class or function by the name under which it is imported."""
-    word = function.__name__
-    if function is getattr(jax_tconv.nnx, word, None):
-        return name(word)
-    if getattr(nnx, word, None) is function:
-        return name(f"nnx.{word}")
-    module = function.__module__
-    if module.startswith("jax_tconv"):
-        return name(f"functional.{word}")
-    return name(f"jnp.{word}") if "numpy" in module else name(f"jax.nn.{word}")
-
-
-def _argument(word: str, value: Any, twin: Make) -> Expression:
-    if isinstance(value, Make | Apply):
-        return spelled(value)
-    if value is RNGS:
-        return name("rngs")
-    if word in ("strides", "kernel_dilation", "padding", "output_padding"):
-        value = _short(value)
-    if word == "kernel_size":
-        value = (value,) if isinstance(value, int) else tuple(value)
-    if word == "param_dtype":
-        return name(f"jnp.{value}")
-    if isinstance(value, list):
-        value = tuple(value)
-    found = literal(value)
-    if isinstance(found, ast.Constant):
-        found.role = word  # type: ignore[attr-defined]
-    return found
-
-
-def _short(value: Any) -> Any:
-    """One number for the same on every axis, and on both sides."""
-    if isinstance(value, tuple | list) and value and all(item == value[0] for item in value):
-        inner = value[0]
-        if isinstance(inner, tuple | list):
-            return inner[0] if inner[0] == inner[1] else tuple(map(tuple, value))
-        return inner
-    return tuple(value) if isinstance(value, list) else value
-
-
-_ = torch
