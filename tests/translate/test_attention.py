@@ -74,6 +74,33 @@ def test_attention_on_maps_keeps_the_channels_last():
     assert "(attention @ value).reshape(B, H, W, C)" in source
 
 
+class Channels(nn.Module):
+    """Attention between channels in heads, and attention that is linear in the number of places, with the maps last."""
+
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.num_heads, self.temperature = heads, nn.Parameter(torch.full((heads, 1, 1), 1.5))
+        self.qkv, self.project_out = nn.Conv2d(dim, dim * 3, 1), nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        q, k, v = (t.view(b, self.num_heads, c // self.num_heads, h * w) for t in self.qkv(x).chunk(3, dim=1))
+        attn = (F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)) * self.temperature
+        out = attn.softmax(dim=-1) @ v
+        context = torch.einsum("b h d n, b h e n -> b h d e", k.softmax(-1), v)
+        linear = torch.einsum("b h d e, b h d n -> b h e n", context, q.softmax(-2))
+        return self.project_out(out.view(b, c, h, w)), linear.reshape(b, -1, h, w)
+
+
+def test_attention_between_channels_moves_no_axes():
+    source = check(Channels(4, 2), random(2, 4, 2, 2), also=[(random(1, 4, 3, 5),)])
+    assert 'jnp.einsum("bnhc,bnhd->bhcd", ' in source
+    assert 'out = jnp.einsum("bhcd,bnhd->bnhc", nnx.softmax(attn), v)' in source
+    assert 'linear = jnp.einsum("bhde,bnhd->bnhe", context, nnx.softmax(q))' in source
+    assert "swapaxes" not in source
+    assert "moveaxis" not in source
+
+
 class OneFunction(nn.Module):
     """torch's scaled_dot_product_attention in its forms."""
 

@@ -94,14 +94,24 @@ def equation_of(e: Emitter, equation: str, operands: Sequence[Value]) -> Out:
     return contracted(e, list(zip(operands, words, strict=True)), result, ellipsis)
 
 
-def matrices(e: Emitter, a: Value, b: Value, swapped: bool) -> Out:
-    """The product of matrices with the same axes before them, by letters; `swapped` if `b` is one that was turned."""
-    batch = _BATCH.get(max(a.ndim, b.ndim) - 2)
-    if batch is None:
-        batch = "abcefghijk"[: max(a.ndim, b.ndim) - 2]
-    inner, column = ("d", "m") if swapped else ("m", "d")
+def matrices(e: Emitter, a: Value, b: Value) -> Out:
+    """The product of matrices with the same axes before them, by letters: n and m for places, c, d and e for features.
+
+    Of an operand whose axes are not in torch's order, the last in the array is that of the features.
+    """
+    ndim = max(a.ndim, b.ndim)
+    batch = _BATCH.get(ndim - 2, "abfghijlop"[: ndim - 2])
+    ours, theirs = ((e.order(value)[-1], value.ndim, e.order(value) != plain(value.ndim)) for value in (a, b))
+    # Whether rows, what is summed over, and columns are features; like what is summed over where nothing tells.
+    summed = theirs[0] == theirs[1] - 2 if theirs[2] else ours[0] == ours[1] - 1
+    rows = ours[0] == ours[1] - 2 if ours[2] else summed
+    columns = theirs[0] == theirs[1] - 1 if theirs[2] else summed
+    places = iter("nmk")
+    row = "c" if rows else next(places)
+    inner = "d" if summed else next(places)
+    column = ("e" if summed else "d") if columns else next(places)
     one, two = (batch[len(batch) - (value.ndim - 2) :] for value in (a, b))
-    return contracted(e, [(a, f"{one}n{inner}"), (b, f"{two}{inner}{column}")], f"{batch}n{column}")
+    return contracted(e, [(a, f"{one}{row}{inner}"), (b, f"{two}{inner}{column}")], f"{batch}{row}{column}")
 
 
 def over_axes(e: Emitter, a: Value, b: Value, axes: tuple[Sequence[int], Sequence[int]]) -> Out:

@@ -44,8 +44,7 @@ def _interleaved(e: Emitter, a: Value, b: Value) -> Out:
     letters_fit = a.ndim == b.ndim or min(a.ndim, b.ndim) == 2
     if not letters_fit:
         return Out(operation("@", e.array(a, plain(a.ndim)), e.array(b, plain(b.ndim))), plain(max(a.ndim, b.ndim)))
-    order = e.order(b)
-    return matrices(e, a, b, swapped=order.index(b.ndim - 1) < order.index(b.ndim - 2))
+    return matrices(e, a, b)
 
 
 def _with_vector(e: Emitter, a: Value, b: Value) -> Out:
