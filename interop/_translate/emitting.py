@@ -198,7 +198,10 @@ class Emitter:
         if handler is None:
             raise Untranslatable(f"no translation of torch's {node.target} is known", "write that part in Flax")
         try:
-            results = handler(self, *node.args, **node.kwargs)
+            # torch calls the first one input, where it is named.
+            first = {word: value for word, value in node.kwargs.items() if word == "input" and not node.args}
+            rest = {word: value for word, value in node.kwargs.items() if word not in first}
+            results = handler(self, *first.values(), *node.args, **rest)
         except TypeError as error:
             if "positional argument" in str(error) or "keyword argument" in str(error):
                 raise Untranslatable(

@@ -113,7 +113,7 @@ class OneFunction(nn.Module):
         q = self.q(x).view(B, N, self.heads, C // self.heads).transpose(1, 2)
         k, v = self.kv(x).view(B, N, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return (
-            F.scaled_dot_product_attention(q, k, v),
+            F.scaled_dot_product_attention(query=q, key=k, value=v),
             F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3),
             F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=0.5 if self.training else 0.0),
             F.scaled_dot_product_attention(q, k, v, bias).transpose(1, 2).flatten(2),

@@ -89,7 +89,8 @@ class Sums(torch.nn.Module):
         turned = a.transpose(1, 2)
         row = base.select(1, 0).select(0, 0)
         return (
-            torch.bmm(a, b), torch.baddbmm(base, a, b), torch.baddbmm(base, a, b, beta=0, alpha=0.5),
+            torch.bmm(input=a, mat2=b), torch.baddbmm(base, batch2=b, batch1=a),
+            torch.baddbmm(base, a, b, beta=0, alpha=0.5),
             base.baddbmm(turned, b.mT, beta=2), torch.addbmm(base.select(0, 0), a, b),
             a.select(0, 1).mm(b.select(0, 0)), torch.addmm(row, a.select(0, 0), b.select(0, 0), alpha=a.shape[0]),
             row.addmv(a.select(0, 1), row), torch.addr(base.select(0, 0), row, row, beta=0.5),
@@ -156,7 +157,8 @@ class Own(torch.nn.Module):
     def forward(self, x, indices):
         maps = x.transpose(1, 3)
         return (
-            F.linear(x, self.weight), F.linear(x, self.weight, self.bias), F.linear(maps, self.weight, self.bias),
+            F.linear(input=x, weight=self.weight), F.linear(x, self.weight, self.bias),
+            F.linear(maps, self.weight, self.bias),
             F.linear(x, self.bias), F.embedding(indices, self.table),
             F.bilinear(x, x * 2, self.pair, self.bias.narrow(0, 0, 3)),
             F.conv2d(x, self.kernel, self.bias, padding=1, groups=2),

@@ -14,9 +14,9 @@ _HEADS_LATER = (0, 2, 1, 3)
 
 def _attention(
     e: Emitter,
-    q: Value,
-    k: Value,
-    v: Value,
+    query: Value,
+    key: Value,
+    value: Value,
     attn_mask: Value | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
@@ -30,20 +30,20 @@ def _attention(
     more: dict[str, Any] = {"is_causal": True} if is_causal else {}
     if scale is not None:
         more["scale"] = e.number(scale)
-    given = (q, k, v)
-    one_size = q.shape[:2] == k.shape[:2] == v.shape[:2] or enable_gqa
+    given = (query, key, value)
+    one_size = query.shape[:2] == key.shape[:2] == value.shape[:2] or enable_gqa
     # JAX's own computes the softmax in float32, and a query that may attend to nothing attends to everything.
-    if all(value.ndim == 4 and e.order(value) == _HEADS_LATER for value in given) and (
-        attn_mask is None and q.dtype == "float32" and one_size and q.shape[-1] == v.shape[-1]
+    if all(one.ndim == 4 and e.order(one) == _HEADS_LATER for one in given) and (
+        attn_mask is None and query.dtype == "float32" and one_size and query.shape[-1] == value.shape[-1]
     ):
         return Out(call("jax.nn.dot_product_attention", *map(e.array, given), **more), _HEADS_LATER)
     if enable_gqa:
         more["enable_gqa"] = True
     if attn_mask is not None:
         more = {"mask": e.array(attn_mask, plain(attn_mask.ndim)), **more}
-    ndim = max(value.ndim for value in given)
+    ndim = max(one.ndim for one in given)
     order = _common(e, given) if attn_mask is None else plain(ndim)
-    arrays = [e.array(value, order if value.ndim == ndim else plain(value.ndim)) for value in given]
+    arrays = [e.array(one, order if one.ndim == ndim else plain(one.ndim)) for one in given]
     return Out(call("functional.scaled_dot_product_attention", *arrays, **more), order)
 
 

@@ -193,32 +193,42 @@ def _tensordot(e: Emitter, a: Value, b: Value, dims: Any = 2, out: None = None) 
     return over_axes(e, a, b, whole)
 
 
-def _bilinear(e: Emitter, x1: Value, x2: Value, weight: Value, bias: Value | None = None) -> Out:
-    letters = [(x1, "...i"), (weight, "oij"), (x2, "...j")]
-    made = contracted(e, letters, "...o", x1.ndim - 1)
+def _bilinear(e: Emitter, input1: Value, input2: Value, weight: Value, bias: Value | None = None) -> Out:
+    letters = [(input1, "...i"), (weight, "oij"), (input2, "...j")]
+    made = contracted(e, letters, "...o", input1.ndim - 1)
     return made if bias is None else plus(e, made, bias)
 
 
+def _named(handle: Callable[..., Out], *words: str) -> Callable[..., Out]:
+    """The same function where torch's arguments after the first may be named, as torch names them."""
+
+    def called(e: Emitter, first: Value, *args: Any, **named: Any) -> Out:
+        rest = [named.pop(word) for word in words[len(args) :] if word in named]
+        return handle(e, first, *args, *rest, **named)
+
+    return called
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "matmul": _matmul,
+    "matmul": _named(_matmul, "other"),
     "__matmul__": _matmul,
     "__rmatmul__": _reflected_matmul,
-    "mm": _matmul,
+    "mm": _named(_matmul, "mat2"),
     "spmm": _matmul,
-    "bmm": _matmul,
-    "mv": _matmul,
-    "dot": _matmul,
-    "vdot": _vdot,
-    "inner": _inner,
+    "bmm": _named(_matmul, "mat2"),
+    "mv": _named(_matmul, "vec"),
+    "dot": _named(_matmul, "tensor"),
+    "vdot": _named(_vdot, "other"),
+    "inner": _named(_inner, "other"),
     "vecdot": _vecdot,
-    "addmm": _addmm,
-    "addmv": _addmm,
-    "baddbmm": _addmm,
-    "addbmm": _addbmm,
-    "addr": _addr,
-    "outer": _outer,
-    "ger": _outer,
-    "kron": _kron,
+    "addmm": _named(_addmm, "mat1", "mat2"),
+    "addmv": _named(_addmm, "mat", "vec"),
+    "baddbmm": _named(_addmm, "batch1", "batch2"),
+    "addbmm": _named(_addbmm, "batch1", "batch2"),
+    "addr": _named(_addr, "vec1", "vec2"),
+    "outer": _named(_outer, "vec2"),
+    "ger": _named(_outer, "vec2"),
+    "kron": _named(_kron, "other"),
     "multi_dot": _multi_dot,
     "chain_matmul": _multi_dot,
     "einsum": _einsum,
