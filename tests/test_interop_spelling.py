@@ -140,7 +140,13 @@ FUNCTIONS = [
     (tnn.Flatten(), (2, 4, 5, 3)),
     (tnn.Unflatten(1, (3, 2)), (2, 6)),
 ]
-PLACES = {"flax.nnx": "nnx.", "jax_tconv.nnx": "", "jax.nn": "jax.nn.", "jax.numpy": "jnp.", "jax_tconv.functional": "functional."}
+PLACES = {
+    "flax.nnx": "nnx.",
+    "jax_tconv.nnx": "",
+    "jax.nn": "jax.nn.",
+    "jax.numpy": "jnp.",
+    "jax_tconv.functional": "functional.",
+}
 MODE = {"deterministic", "use_running_average"}
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+import jax
 from flax import nnx
 
 from .._convert.nnx import load_state_dict
@@ -80,9 +81,13 @@ class _Conversion:
 
 
 def set_dtype_of_statistics(layer: nnx.BatchNorm) -> None:
-    """Flax makes them float32 whatever param_dtype is."""
+    """Flax makes them float32 whatever param_dtype is; the layer may be abstract."""
     for statistic in (layer.mean, layer.var):
-        statistic.set_value(statistic[...].astype(layer.param_dtype))
+        value = statistic.get_value()
+        if isinstance(value, jax.ShapeDtypeStruct):
+            statistic.set_value(jax.ShapeDtypeStruct(value.shape, layer.param_dtype))
+        else:
+            statistic.set_value(value.astype(layer.param_dtype))
 
 
 def torch_class(module: Any) -> str:
