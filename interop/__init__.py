@@ -2,8 +2,8 @@
 
 `read` opens a file and `write` makes one; `load_state_dict` fills an nnx model and `linen_variables` makes a linen
 module's variables; `state_dict` and `linen_state_dict` go the other way; `verify` proves the result; `translate` writes
-the Flax source of a PyTorch network, and `from_torch` makes the model. The `kernel_*` functions convert one weight. torch
-is imported only where its modules and tensors are given or wanted.
+the Flax source of a PyTorch network, and `from_torch` makes the model. The `kernel_*` functions convert one weight.
+torch is imported only where its modules and tensors are given or wanted.
 """
 
 from ._convert.linen import linen_state_dict, linen_variables
