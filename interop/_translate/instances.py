@@ -128,13 +128,13 @@ class Network:
         assert value.attribute is not None
         *steps, word = value.attribute
         holder, rest = frame.module, [*steps, word]
-        while len(rest) > 1 and not is_layer(holder):
+        while len(rest) > 1 and (holder is frame.module or not is_layer(holder)):
             holder = holder._modules[rest.pop(0)]
         found = self._place(frame.module, holder)
         if isinstance(holder, torch.nn.ParameterList | torch.nn.ParameterDict):
             kind = type(holder).__name__
             raise Untranslatable(f"it reads a parameter in a {kind}", "make each an attribute of the module")
-        if is_layer(holder):
+        if holder is not frame.module and is_layer(holder):
             return of_layer(holder, self.given.get(id(holder)), found, ".".join(rest))
         found = ast.Attribute(found, word, ast.Load())
         return Parameter(Out(subscript(found, Ellipsis), plain(value.ndim)))

@@ -82,6 +82,11 @@ def test_weights_of_layers_are_read_where_flax_has_them():
     assert "y * self.own.shift[...] + self.norm.bias[...]" in source
 
 
+def test_a_layer_that_is_the_whole_network_reads_its_own():
+    source = check(nn.Linear(4, 3), random(2, 4))
+    assert "@ self.weight[...].T + self.bias[...]" in source
+
+
 class Listed(nn.Module):
     def __init__(self):
         super().__init__()
