@@ -85,7 +85,8 @@ def set_dtype_of_statistics(layer: nnx.BatchNorm) -> None:
     for statistic in (layer.mean, layer.var):
         value = statistic.get_value()
         if isinstance(value, jax.ShapeDtypeStruct):
-            statistic.set_value(jax.ShapeDtypeStruct(value.shape, layer.param_dtype))
+            abstract: Any = jax.ShapeDtypeStruct(value.shape, layer.param_dtype)
+            statistic.set_value(abstract)
         else:
             statistic.set_value(value.astype(layer.param_dtype))
 

@@ -39,16 +39,16 @@ def _torch_name(cls: Class) -> str:
 def _told_apart(word: str, cls: Class, several: list[Class]) -> list[str]:
     """Names that say what a class has that others lack, or lacks that others have."""
     own = {attribute for attribute, _ in cls.attributes}
-    others = [{attribute for attribute, _ in other.attributes} for other in several if other is not cls]
+    others: list[set[str]] = [{attribute for attribute, _ in other.attributes} for other in several if other is not cls]
     if not others:
         return []
     arguments = {*cls.body.arguments}
-    taken = [{*other.body.arguments} for other in several if other is not cls]
-    more, less = own - set.intersection(*others), set.union(*others) - own
+    taken: list[set[str]] = [{*other.body.arguments} for other in several if other is not cls]
+    more, less = own - others[0].intersection(*others), others[0].union(*others) - own
     found = []
     if _adds_its_input(cls) and not all(map(_adds_its_input, several)):
         found.append(f"Residual{word}")
-    extra = [word for word in cls.body.arguments if word in arguments - set.intersection(*taken)]
+    extra = [word for word in cls.body.arguments if word in arguments - taken[0].intersection(*taken)]
     found += [f"{word}With{_capitalized(attribute)}" for attribute in (*sorted(more), *extra)[:1]]
     found += [f"{word}Without{_capitalized(attribute)}" for attribute in sorted(less)[:1]]
     return found

@@ -145,15 +145,15 @@ def _walk(tree: Any) -> Iterator[Any]:
 
 
 def _may_differ(node: Any) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, int | float | tuple) and node.value is not Ellipsis
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float | tuple)
 
 
 def dump(tree: Any) -> str:
     """A tree as text in which constants that may differ are alike."""
     tree = copied(tree)
-    for node in ast.walk(tree):
-        if _may_differ(node):
-            node.value = 0
+    found: list[Any] = [node for node in ast.walk(tree) if _may_differ(node)]
+    for node in found:
+        node.value = 0
     return ast.dump(tree)
 
 

@@ -29,7 +29,7 @@ def literal(value: Any) -> Expression:
         kind = ast.Tuple if isinstance(value, tuple) else ast.List
         return kind([literal(item) for item in value], ast.Load())
     if isinstance(value, tuple):
-        return ast.Constant(tuple(value))
+        return ast.Constant(tuple(value))  # type: ignore[arg-type]  # which it prints as it should
     if isinstance(value, list):
         return ast.List([literal(item) for item in value], ast.Load())
     if isinstance(value, dict):

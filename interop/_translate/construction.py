@@ -70,8 +70,8 @@ class Construction:
         if id(module) in self.network.instances:
             return call(f"@{id(module)}")
         if isinstance(module, torch.nn.ModuleDict):
-            items = {key: self._item(child, (*path, key)) for key, child in module._modules.items()}
-            return call("nnx.Dict", **items) if all(map(str.isidentifier, items)) else call("nnx.Dict", items)
+            named = {key: self._item(child, (*path, key)) for key, child in module._modules.items()}
+            return call("nnx.Dict", **named) if all(map(str.isidentifier, named)) else call("nnx.Dict", named)
         if id(module) in self.network.items:
             return call("nnx.Sequential", *self._items(module, path))
         if isinstance(module, torch.nn.ModuleList) or type(module) is torch.nn.Sequential:

@@ -95,7 +95,6 @@ class Body:
     result: Expression
     orders: Any
     hints: dict[str, list[str]]
-    shapes: dict[str, str] = dataclasses.field(default_factory=dict)
     extras: dict[str, Make] = dataclasses.field(default_factory=dict)
 
 
@@ -133,7 +132,7 @@ class Emitter:
 
     def body(self, orders: dict[str, Any]) -> Body:
         """The frame as code, with arguments whose axes are in these orders."""
-        arguments, shapes = [], {}
+        arguments = []
         for parameter, tree in self.frame.parameters.items():
             found = [(place, leaf) for place, leaf in leaves(tree) if isinstance(leaf, Value) or is_traced(leaf)]
             if not found:
@@ -158,7 +157,7 @@ class Emitter:
             result_orders = tree_map(
                 lambda leaf: Orders(plain(leaf.ndim)) if isinstance(leaf, Value) else None, self.frame.result
             )
-        return Body(arguments, self.lines, result, result_orders, self.hints, shapes, self.extras)
+        return Body(arguments, self.lines, result, result_orders, self.hints, self.extras)
 
     def emit(self, node: Node) -> None:
         """Writes what one call becomes."""
@@ -487,7 +486,7 @@ class Emitter:
         first = next(n for n, axis in enumerate(order) if axis >= missing)
         if not any(axis < missing for axis in order[first:]):
             return expression
-        index = tuple(None if axis < missing else slice(None) for axis in order[first:])
+        index: tuple[Any, ...] = tuple(None if axis < missing else slice(None) for axis in order[first:])
         if all(index[n] is not None for n in range(value.ndim)):
             index = (Ellipsis, *index[value.ndim :])
         return subscript(expression, index)

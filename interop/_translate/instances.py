@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .code import Expression, call, literal, name, names, subscript
-from .emitting import Body, Emitter, Orders, Out, Parameter, Untranslatable, orders_at
+from .emitting import Body, Emitter, Orders, Out, Parameter, Untranslatable
 from .functions import FUNCTIONS
 from .graph import Frame, Node, Refusal, Value, leaves, tree_map, values
 from .layers import call_layer, is_layer
@@ -69,8 +69,7 @@ class Network:
         """What the call of a layer or of a module becomes."""
         module = node.module
         if node.kind == "layer":
-            (x,) = values([node.args, node.kwargs])[:1] or [None]
-            self.given.setdefault(id(module), x)
+            self.given.setdefault(id(module), _first(node.args, node.kwargs))
             return call_layer(e, node, self.access(e.frame, node))
         if type(module) is torch.nn.Sequential and e.frame.path is not None:
             made = self._call_sequential(e, node)
@@ -91,15 +90,7 @@ class Network:
             raise Untranslatable("it is called with different tensors elsewhere", "use a module of its own for each")
         instance = self.instance(node.frame, {**orders, **wanted})
         function = self.access(e.frame, node)
-        args, keywords, skipped = [], {}, False
-        parameters = inspect.signature(node.module.forward).parameters
-        for word in parameters:
-            if word not in instance.body.arguments:
-                skipped = skipped or word in given
-                continue
-            argument = self._argument(e, given[word], instance.orders[word])
-            args.append(argument)
-        del keywords, skipped
+        args = [self._argument(e, given[word], instance.orders[word]) for word in instance.body.arguments]
         expression = call(function, *args)
         if isinstance(node.result, Value):
             return Out(expression, instance.body.orders.order)
@@ -193,7 +184,7 @@ class Network:
         """A Sequential as one in Flax, or, where its layers do not simply follow one another, layer by layer."""
         frame = node.frame
         assert frame is not None
-        (x,) = values([node.args, node.kwargs])[:1] or [None]
+        x = _first(node.args, node.kwargs)
         if not is_numbered(node.module):
             return None
         if id(node.module) not in self.lists and isinstance(x, Value) and isinstance(frame.result, Value):
@@ -209,7 +200,7 @@ class Network:
     def _take_items(self, instance: Instance) -> None:
         """Of an instance that is a Sequential by another name, the items, if they simply follow one another."""
         module, frame = instance.module, instance.frame
-        (x,) = values(frame.parameters)[:1] or [None]
+        x = _first(frame.parameters)
         if not (is_numbered(module) and type(module).forward is torch.nn.Sequential.forward and isinstance(x, Value)):
             return
         if not isinstance(frame.result, Value):
@@ -307,6 +298,11 @@ def _arrays(orders: dict[str, Any]) -> set[tuple[Any, ...]]:
     return {(word, *place) for word, tree in orders.items() for place, leaf in leaves(tree) if leaf is not None}
 
 
+def _first(*trees: Any) -> Any:
+    """The first value in these structures; None if there is none."""
+    return next(iter(values(list(trees))), None)
+
+
 def is_numbered(module: Any) -> bool:
     """Whether a module is a Sequential whose layers have no names but their numbers."""
     numbers = [str(n) for n in range(len(module._modules))]
@@ -375,6 +371,3 @@ def _asked(frame: Frame, value: Value) -> bool | None:
         if found is not None:
             return found
     return None
-
-
-_ = (leaves, orders_at, is_layer)

@@ -70,12 +70,11 @@ def _template(line: Line) -> tuple[str, Items]:
     """A line as text without the numbers of items, and the items."""
     items: Items = []
     tree = copied(line.expression)
-    for node in ast.walk(tree):
-        if _is_item(node):
-            items.append((ast.unparse(node.value), node.slice.value))
-    for node in ast.walk(tree):
-        if _is_item(node):
-            node.slice.value = "item"
+    found: list[Any] = [node for node in ast.walk(tree) if _is_item(node)]
+    for node in found:
+        items.append((ast.unparse(node.value), node.slice.value))
+    for node in found:
+        node.slice.value = "item"
     return repr((line.targets, line.several, line.comment, ast.dump(tree))), items
 
 

@@ -60,4 +60,5 @@ def _defaults(function: str) -> dict[str, Any]:
     cls = getattr(_HOMES.get(home), word, None)
     if not isinstance(cls, type):
         return {}
-    return {word: one.default for word, one in inspect.signature(cls.__init__).parameters.items()}
+    constructor: Any = vars(cls).get("__init__", cls)
+    return {word: one.default for word, one in inspect.signature(constructor).parameters.items()}

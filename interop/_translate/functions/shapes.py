@@ -149,7 +149,7 @@ def _unsqueeze(e: Emitter, x: Value, dim: int) -> Out:
     dim %= x.ndim + 1
     order = e.order(x)
     at = place_of_new(order, dim)
-    index = (*[slice(None)] * at, None)
+    index: tuple[Any, ...] = (*[slice(None)] * at, None)
     if at == x.ndim and at > 1:
         index = (Ellipsis, None)
     return Out(subscript(e.array(x), index if len(index) > 1 else None), with_new(order, dim, at))

@@ -54,7 +54,7 @@ class Computing(Functions):
             part = node.value
             holder = _called(self._reach.find(part.value)) if isinstance(part, ast.Attribute) else ""
             if holder in LAYERS or _called(self._reach.find(part)) in _ARRAYS:
-                return self.visit(part)  # type: ignore[no-any-return]
+                return self.visit(part)
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
