@@ -116,7 +116,7 @@ def _brackets(items: list[Any]) -> Any:
 
 def _entries(e: Emitter, x: Value, index: Any) -> list[Entry]:
     """The parts of an index, with one for each axis."""
-    parts = list(index) if isinstance(index, tuple) else [index]
+    parts = list(index) if isinstance(index, tuple) or _is_taken_for_tuple(e, x, index) else [index]
     parts = [part.tolist() if isinstance(part, np.ndarray | np.generic) else part for part in parts]
     found: list[Entry | None] = []
     for part in parts:
@@ -125,6 +125,14 @@ def _entries(e: Emitter, x: Value, index: Any) -> list[Entry]:
     rest = [Entry("slice", WHOLE) for _ in range(x.ndim - used)]
     at = found.index(None) if None in found else len(found)
     return [entry for entry in (*found[:at], *rest, *found[at + 1 :]) if entry is not None]
+
+
+def _is_taken_for_tuple(e: Emitter, x: Value, index: Any) -> bool:
+    """Whether torch takes a list of lists for a tuple, as it used to; the number of axes that are left shows it."""
+    if not isinstance(index, list) or not any(isinstance(one, Value | list | tuple | slice) for one in index):
+        return False
+    result: Value = e.node.result  # type: ignore[union-attr]
+    return result is None or result.shape == x.shape or result.ndim < x.ndim + _depth(index) - 1
 
 
 def _part(e: Emitter, part: Any) -> list[Entry]:
