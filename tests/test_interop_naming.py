@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -156,6 +157,82 @@ def test_linens_names_for_lists_and_sequentials():
     assert tensors.keys() == {*TENSORS, "last.weight", "last.bias"}
     for name, tensor in TENSORS.items():
         assert tensors[name].tobytes() == tensor.tobytes()
+
+
+class Nested(nn.Module):
+    def setup(self):
+        self.blocks = {"a": [nn.Dense(3), {"b_c": nn.Dense(3)}], "a_1": nn.Dense(3)}
+
+    def __call__(self, x):
+        first, inner = self.blocks["a"]
+        return self.blocks["a_1"](inner["b_c"](first(x)))
+
+
+def test_lists_and_mappings_in_one_another():
+    x, names = jnp.ones((1, 3)), ["blocks.a.0", "blocks.a.1.b_c", "blocks.a_1"]
+    tensors = {key: value for n, name in enumerate(names) for key, value in linear(name, n).items()}
+    variables, _ = interop.linen_variables(Nested(), tensors, x)
+    found = {name: float(layer["bias"][0]) for name, layer in variables["params"].items()}
+    assert found == {"blocks_a_0": 0, "blocks_a_1_b_c": 1, "blocks_a_1": 2}
+    assert list(interop.linen_state_dict(Nested(), variables, x)) == list(tensors)
+
+
+class Given(nn.Module):
+    inner: nn.Module
+
+    def __call__(self, x):
+        return self.inner(x)
+
+
+class Giving(nn.Module):
+    def setup(self):
+        self.layer = nn.Dense(3)
+        self.given = Given(Given(self.layer))
+        self.chain = nn.Sequential([nn.relu, self.layer])
+
+    def __call__(self, x):
+        return self.chain(self.given(x))
+
+
+def test_a_linen_module_that_others_are_given():
+    x, places = jnp.ones((1, 3)), ["layer", "given.inner.inner", "chain.1"]
+    tensors = {key: value for name in places for key, value in linear(name, 2).items()}
+    variables, _ = interop.linen_variables(Giving(), tensors, x)
+    assert list(variables["params"]) == ["layer"]
+    assert interop.linen_state_dict(Giving(), variables, x).keys() == tensors.keys()
+    with pytest.raises(interop.StateDictError, match="differs from layer.weight, and the model shares"):
+        interop.linen_variables(Giving(), tensors | linear("chain.1", 3), x)
+
+
+class LeavesOut(nn.Module):
+    torch_only = ("head", "blocks.1")
+
+    def setup(self):
+        self.blocks = [nn.Dense(3)]
+
+    def __call__(self, x):
+        return self.blocks[0](x)
+
+
+class Around(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return LeavesOut(name="inner")(x)
+
+
+@pytest.mark.parametrize(("module", "lead"), [(LeavesOut(), ""), (Around(), "inner.")])
+def test_what_a_model_leaves_out_of_torchs(module, lead):
+    x, names = jnp.ones((1, 3)), ["blocks.0", "blocks.1", "head", "head.more"]
+    tensors = {key: value for name in names for key, value in linear(lead + name, 2).items()}
+    variables, report = interop.linen_variables(module, tensors, x)
+    assert {row.name for row in report.with_status("dropped")} == {*tensors} - {*linear(f"{lead}blocks.0")}
+    assert "6 tensors dropped (the model leaves it out)" in str(report)
+    exported = interop.linen_state_dict(module, variables, x, like=tensors)
+    assert list(exported) == list(tensors)
+    by_order = interop.linen_variables(module, linear("other", 3), x, match="order")[0]
+    assert float(jax.tree.leaves(by_order)[0].ravel()[0]) == 3
+    with pytest.raises(interop.StateDictError, match="heads.weight"):
+        interop.linen_variables(module, tensors | linear(f"{lead}heads"), x)
 
 
 def test_running_statistics_that_flax_has_not():

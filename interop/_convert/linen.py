@@ -33,8 +33,9 @@ def linen_variables(
 
     A tensor `a.b.weight` fills the layer that linen names `a`, `b`; linen's names for the items of a list in `setup`
     and of an `nn.Sequential`, `blocks_0` and `layers_0`, are torch's `blocks.0` and `0`. LSTMs and GRUs are `nn.RNN`
-    and `nn.Bidirectional`. Everything else is as in `load_state_dict`. Each array has the dtype that the module gives
-    it.
+    and `nn.Bidirectional`. Parts of PyTorch's that a module does without, it names in its class, such as
+    `torch_only = ("head",)`: their tensors are dropped. Everything else is as in `load_state_dict`. Each array has the
+    dtype that the module gives it.
 
     Args:
       module: the module.

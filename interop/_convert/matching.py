@@ -118,7 +118,9 @@ def _planned(
     for layer in layers:
         matching.match(layer)
     for name, source in sources.items():
-        if name not in matching.used:
+        if any(layer.left_out(name) for layer in layers if layer.torch_only and name not in matching.used):
+            rows.append(source.row("dropped", "the model leaves it out"))
+        elif name not in matching.used:
             rows.append(source.row("unexpected", hints.get(name) or _left_over(name, matching.used)))
     return Plan(list(matching.fillings.values()), Report(tuple(rows)), sources)
 

@@ -35,7 +35,7 @@ def pair_by_order(
         torch_names = (*layer.type.torch_names, *layer.type.torch_only)
         found = [name for torch_name in torch_names for name in layer.names_in(torch_name, sources)]
         taken.update(found)
-        if not found and not layer.problem:
+        if layer.slots and not found and not layer.problem:
             unmatched.append(layer)
     groups = _candidates({name: s for name, s in sources.items() if name not in taken}, unmatched)
     pairs, problems = _paired(groups, unmatched, ordered)

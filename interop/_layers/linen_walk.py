@@ -30,10 +30,16 @@ class Paths:
         # The parts of recurrent modules, which linen may put elsewhere: by path, the module's path and torch's mark.
         self._parts: dict[Path, tuple[Path, Mark]] = {}
         self._places: dict[Path, tuple[tuple[Path, ...], ...]] = {}
+        # Modules in what did not make them, or under a second name, by their identity and their place there.
+        self._held: dict[int, dict[tuple[Path, Path], nn.Module]] = {}
+        self._counts: dict[Path, int] = {}
 
     def note(self, module: nn.Module) -> None:
         """Adds a module that is being called, unless it is known."""
         path = module.path
+        if len(vars(module)) != self._counts.get(path):  # within `setup` there are fewer
+            self._counts[path] = len(vars(module))
+            self._note_held(module)
         if path in self.modules:
             return
         self.modules[path] = module
@@ -62,14 +68,22 @@ class Paths:
             yield from ([(*names, mark) for names in spellings] for spellings in self.places(whole))
         elif path in self.modules and path:
             module = self.modules[path]
-            attributes = _attributes(module.parent)
-            steps, _ = _item(module.parent, path[-1], attributes)
-            aliases = [name for name, value in attributes.items() if value is module and name != path[-1]]
-            above = self.places(path[:-1])
-            yield from (dict.fromkeys(_spellings(names, path[-1], steps)) for names in above)
-            yield from ([(*names[-1], other)] for names in above for other in aliases)
+            steps, _ = _item(module.parent, path[-1], _attributes(module.parent))
+            yield from (dict.fromkeys(_spellings(names, path[-1], steps)) for names in self.places(path[:-1]))
+            for (holder, others), part in self._held.get(id(module), {}).items():
+                if part is module and holder[: len(path)] != path:
+                    yield from ([(*names[-1], *others)] for names in self.places(holder))
         else:
             yield [path]
+
+    def _note_held(self, holder: nn.Module) -> None:
+        """Notes the modules that a module was given, or has under a second name."""
+        for attribute, value in _attributes(holder).items():
+            inside = () if isinstance(holder, nn.Sequential) and attribute == "layers" else (attribute,)
+            for steps, part in _modules_in(value) if attribute != "parent" else ():
+                if part.parent is not holder or not (steps or part.name == attribute):
+                    self._held.setdefault(id(part), {})[holder.path, (*inside, *steps)] = part
+                    self._places.clear()
 
     def order(self, path: Path) -> list[tuple[int, ...]]:
         """A key to sort paths in the order in which the modules are defined, in `setup` or by their calls."""
@@ -99,15 +113,41 @@ def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[list[P
             # torch lists the forward direction first.
             return steps, (len(attributes) if REVERSE in steps[-1] else n,)
         item = name.removeprefix(f"{attribute}_")
-        if item == name:
+        found = None if item == name else _within(value, item)
+        if found is None:
             continue
         inside = () if isinstance(parent, nn.Sequential) and attribute == "layers" else (attribute,)
-        if isinstance(value, Mapping) and item in value:
-            return [(*inside, item)], (n, list(value).index(item))
-        if isinstance(value, list | tuple) and all(part.isdigit() for part in item.split("_")):
-            places, literal = [*map(int, item.split("_"))], (*inside, *item.split("_"))
-            return item_steps(value, places[0], literal) if len(places) == 1 else [literal], (n, *places)
+        steps, places = (*inside, *found[0]), found[1]
+        if isinstance(value, list | tuple) and len(places) == 1:
+            return item_steps(value, places[0], steps), (n, *places)
+        return [steps], (n, *places)
     return [(name,)], ()
+
+
+def _modules_in(value: Any) -> Iterator[tuple[Path, nn.Module]]:
+    """The modules that something is or holds, with the steps to them."""
+    if isinstance(value, nn.Module):
+        yield (), value
+    for key, item in _items(value).items():
+        yield from (((key, *steps), part) for steps, part in _modules_in(item))
+
+
+def _items(container: Any) -> Mapping[str, Any]:
+    """What a list or a mapping holds, by the names that linen gives it there."""
+    if isinstance(container, list | tuple):
+        return {str(n): item for n, item in enumerate(container)}
+    return container if isinstance(container, Mapping) else {}
+
+
+def _within(container: Any, name: str) -> tuple[Path, tuple[int, ...]] | None:
+    """The steps to the item of a list or a mapping that linen calls `name` there, and their numbers; None for none."""
+    for n, (key, item) in enumerate(_items(container).items()):
+        if name == key and isinstance(item, nn.Module):
+            return (key,), (n,)
+        inner = _within(item, name.removeprefix(f"{key}_")) if name.startswith(f"{key}_") else None
+        if inner is not None:
+            return (key, *inner[0]), (n, *inner[1])
+    return None
 
 
 def find_layers(
@@ -134,6 +174,9 @@ def arrange(shapes: Mapping[Path, Any], called: Paths, hints: Hints) -> list[Lay
             path = next((outer for outer in around if is_known(called.modules.get(outer))), holder)
             name = ".".join(place[1 + len(path) :])
             arrays.setdefault(path, {})[name] = Slot(tuple(leaf.shape), np.dtype(leaf.dtype), ".".join(place), place)
+    for path, module in called.modules.items():
+        if getattr(module, "torch_only", ()):
+            arrays.setdefault(path, {})
     layers = [
         make_layer(path, called.places(path), called.modules.get(path), arrays[path], hints)
         for path in sorted(arrays, key=called.order)

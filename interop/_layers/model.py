@@ -38,6 +38,7 @@ class Layer:
       slots: its arrays, by their names within the layer.
       suffixes: what torch appends to the names of its tensors, for each of the paths.
       flax_path: its name in Flax, by which the caller may mean it as well.
+      torch_only: the parts of torch's module that this one leaves out.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -46,6 +47,7 @@ class Layer:
     suffixes: tuple[tuple[str, ...], ...]
     flax_path: str
     problem: str = ""
+    torch_only: tuple[str, ...] = ()
 
     @property
     def called(self) -> list[str]:
@@ -69,6 +71,11 @@ class Layer:
             tuple(join(path, torch_name + end) for path, end in zip(spellings, ends, strict=True))
             for spellings, ends in zip(self.paths, self.suffixes, strict=True)
         )
+
+    def left_out(self, name: str) -> bool:
+        """Whether a tensor of this name is of a part that the module leaves out."""
+        starts = [join(path, part) for path in itertools.chain(*self.paths) for part in self.torch_only]
+        return any(name == start or name.startswith(f"{start}.") for start in starts)
 
     def names_in(self, torch_name: str, tensors: Mapping[str, Any]) -> list[str]:
         """The names under which there is one of its tensors: one for each place that shares the layer."""
@@ -99,7 +106,7 @@ def make_layer(
     spelled = [list(dict.fromkeys((dotted(path), suffix(path)) for path in spellings)) for spellings in places]
     paths = tuple(tuple(path for path, _ in names) for names in spelled)
     suffixes = tuple(tuple(end for _, end in names) for names in spelled)
-    layer = Layer(paths, UNKNOWN, slots, suffixes, ".".join(path))
+    layer = Layer(paths, UNKNOWN, slots, suffixes, ".".join(path), torch_only=tuple(getattr(module, "torch_only", ())))
     try:
         kind = _typed(layer, module, {name: slot.shape for name, slot in slots.items()}, hints)
     except UnsupportedLayerError as error:
