@@ -71,7 +71,7 @@ def row(result: Result) -> tuple[str, ...]:
     if result.refusal:
         return (*cells, "refused", *[""] * (len(HEADINGS) - 4))
     runs = [shown(result, name) for name in ("example", "jit", "batch", "size")]
-    verified = f"{result.layers} layers" if result.layers and not result.verdict else "no"
+    verified = f"{result.layers} layers" if result.verified else "no"
     classes = f"{result.torch_classes}, {result.flax_classes}"
     return (*cells, classes, str(result.lines), *runs, verified, f"{result.seconds:.0f}")
 
