@@ -34,7 +34,10 @@ from .unchanged import Written, is_new, telling_new, unchanged
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
 # Where torch computes weights under weight norm and spectral norm.
-_NORMS = str(Path(torch.nn.utils.__file__).parent)
+_NORMS = tuple(
+    str(Path(torch.nn.utils.__file__).parent / name)
+    for name in ("weight_norm.py", "spectral_norm.py", "parametrize.py", "parametrizations.py")
+)
 # How many elements of a fixed tensor are kept.
 MOST_KEPT = 4096
 

@@ -12,10 +12,13 @@ from . import (
     fourier,
     gathering,
     indexing,
+    matrices,
     norms,
     products,
     reductions,
     shapes,
+    sorting,
+    stacking,
     weighted,
     windows,
 )
@@ -38,4 +41,7 @@ FUNCTIONS = {
     **chance.FUNCTIONS,
     **fourier.FUNCTIONS,
     **by_values.FUNCTIONS,
+    **sorting.FUNCTIONS,
+    **stacking.FUNCTIONS,
+    **matrices.FUNCTIONS,
 }

@@ -26,7 +26,10 @@ _REFLECTED = {
 _TWO = {
     "maximum": "jnp.maximum", "minimum": "jnp.minimum", "atan2": "jnp.arctan2", "fmod": "jnp.fmod",
     "logical_and": "jnp.logical_and", "logical_or": "jnp.logical_or", "logical_xor": "jnp.logical_xor",
-    "logaddexp": "jnp.logaddexp", "hypot": "jnp.hypot", "xlogy": "jax.scipy.special.xlogy",
+    "logaddexp": "jnp.logaddexp", "logaddexp2": "jnp.logaddexp2", "hypot": "jnp.hypot",
+    "xlogy": "jax.scipy.special.xlogy", "arctan2": "jnp.arctan2", "copysign": "jnp.copysign",
+    "heaviside": "jnp.heaviside", "bitwise_left_shift": "jnp.left_shift", "__lshift__": "jnp.left_shift",
+    "bitwise_right_shift": "jnp.right_shift", "__rshift__": "jnp.right_shift",
 }  # fmt: skip
 _ONE = {
     "abs": "jnp.abs", "exp": "jnp.exp", "expm1": "jnp.expm1", "log": "jnp.log", "log2": "jnp.log2",
@@ -35,15 +38,20 @@ _ONE = {
     "cos": "jnp.cos", "tan": "jnp.tan", "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan",
     "sinh": "jnp.sinh", "cosh": "jnp.cosh", "asinh": "jnp.arcsinh", "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
     "erf": "jax.scipy.special.erf", "erfc": "jax.scipy.special.erfc", "erfinv": "jax.scipy.special.erfinv",
-    "floor": "jnp.floor", "ceil": "jnp.ceil", "round": "jnp.round", "trunc": "jnp.trunc", "sign": "jnp.sign",
+    "floor": "jnp.floor", "ceil": "jnp.ceil", "trunc": "jnp.trunc", "sign": "jnp.sign",
     "reciprocal": "jnp.reciprocal", "logical_not": "jnp.logical_not", "isnan": "jnp.isnan", "isinf": "jnp.isinf",
     "isfinite": "jnp.isfinite", "conj": "jnp.conj", "angle": "jnp.angle", "zeros_like": "jnp.zeros_like",
     "ones_like": "jnp.ones_like", "lgamma": "jax.scipy.special.gammaln", "exp2": "jnp.exp2",
+    "absolute": "jnp.abs", "arcsin": "jnp.arcsin", "arccos": "jnp.arccos", "arctan": "jnp.arctan",
+    "arcsinh": "jnp.arcsinh", "arccosh": "jnp.arccosh", "arctanh": "jnp.arctanh", "fix": "jnp.trunc",
+    "sgn": "jnp.sign", "deg2rad": "jnp.deg2rad", "rad2deg": "jnp.rad2deg", "sinc": "jnp.sinc",
+    "signbit": "jnp.signbit", "isneginf": "jnp.isneginf", "isposinf": "jnp.isposinf", "isreal": "jnp.isreal",
+    "digamma": "jax.scipy.special.digamma", "i0": "jnp.i0", "conj_physical": "jnp.conj", "expit": "nnx.sigmoid",
 }  # fmt: skip
 # The same values: what only concerns memory, gradients or devices.
 _SAME = (
     "contiguous", "clone", "detach", "requires_grad", "cpu", "cuda", "alias", "identity", "data", "view_as_self",
-    "resolve_conj", "positive", "pin_memory", "fill_diagonal_self",
+    "resolve_conj", "resolve_neg", "positive", "pin_memory", "__deepcopy__",
 )  # fmt: skip
 # Changes of dtype.
 _CASTS = (
@@ -155,6 +163,45 @@ def _to(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Out:
     return Out(array if found == x.dtype else method(array, "astype", dtype(found)), e.order(x))
 
 
+def _round(e: Emitter, x: Value, *, decimals: int = 0) -> Out:
+    return Out(call("jnp.round", e.array(x), *([decimals] if decimals else [])), e.order(x))
+
+
+def _frac(e: Emitter, x: Value) -> Out:
+    return Out(operation("-", e.array(x), call("jnp.trunc", e.array(x))), e.order(x))
+
+
+def _logit(e: Emitter, x: Value, eps: float | None = None) -> Out:
+    array = e.array(x)
+    inner = array if eps is None else call("jnp.clip", array, eps, 1 - eps)
+    return Out(call("jax.scipy.special.logit", inner), e.order(x))
+
+
+def _nan_to_num(
+    e: Emitter, x: Value, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Out:
+    given = {"nan": nan or None, "posinf": posinf, "neginf": neginf}
+    named = {word: value for word, value in given.items() if value is not None}
+    return Out(call("jnp.nan_to_num", e.array(x), **named), e.order(x))
+
+
+def _isclose(e: Emitter, a: Value, b: Value, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Out:
+    given, order = e.aligned(a, b)
+    named = {} if (rtol, atol) == (1e-05, 1e-08) else {"rtol": rtol, "atol": atol}
+    return Out(call("jnp.isclose", *given, **named, **({"equal_nan": True} if equal_nan else {})), order)
+
+
+def _addcdiv(e: Emitter, x: Value, a: Value, b: Value, *, value: Any = 1) -> Out:
+    (base, left, right), order = e.aligned(x, a, b)
+    quotient = operation("/", left, right)
+    return Out(operation("+", base, quotient if value == 1 else operation("*", value, quotient)), order)
+
+
+def _fill_diagonal(e: Emitter, x: Value, value: Any, wrap: bool = False) -> Out:
+    more = {"wrap": True} if wrap else {}
+    return Out(call("jnp.fill_diagonal", e.array(x), e.number(value), **more, inplace=False), e.order(x))
+
+
 def _attribute(word: str) -> Handler:
     def handle(e: Emitter, x: Value) -> Out:
         return Out(call(f"jnp.{word}", e.array(x)), e.order(x))
@@ -198,6 +245,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "masked_fill": _masked_fill,
     "lerp": _lerp,
     "addcmul": _addcmul,
+    "addcdiv": _addcdiv,
+    "round": _round,
+    "frac": _frac,
+    "logit": _logit,
+    "nan_to_num": _nan_to_num,
+    "isclose": _isclose,
+    "fill_diagonal": _fill_diagonal,
     **dict.fromkeys(_CASTS, _to),
     "real": _attribute("real"),
     "imag": _attribute("imag"),

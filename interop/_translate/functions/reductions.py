@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..code import Expression, call, literal, method, operation, subscript
-from ..emitting import Emitter, Out, Several, Untranslatable
+from ..emitting import Emitter, Out, Untranslatable
 from ..emitting import dtype as dtype_name
 from ..graph import Value
 from ..orders import plain, without
 from .shapes import places
 
 
-def _reduced(e: Emitter, x: Value, dim: Any, keepdim: bool) -> tuple[dict[str, Any], Any]:
+def reduced(e: Emitter, x: Value, dim: Any, keepdim: bool) -> tuple[dict[str, Any], Any]:
     """The arguments `axis` and `keepdims`, and the order of what is left."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return {}, () if not keepdim else plain(x.ndim)
@@ -34,7 +34,7 @@ def _reduction(function: str) -> Callable[..., Any]:
         keepdims: bool = False,
     ) -> Any:
         dim = axis if dim is None else dim
-        named, order = _reduced(e, x, dim, keepdim or keepdims)
+        named, order = reduced(e, x, dim, keepdim or keepdims)
         more = {} if dtype is None else {"dtype": dtype_name(dtype)}
         return Out(call(function, e.array(x), **named, **more), order)
 
@@ -48,11 +48,25 @@ def _variance(function: str) -> Callable[..., Any]:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
         less = correction if correction is not None else int(True if unbiased is None else unbiased)
-        named, order = _reduced(e, x, dim, keepdim)
+        named, order = reduced(e, x, dim, keepdim)
         more = {"ddof": less} if less else {}
         return Out(call(function, e.array(x), **named, **more), order)
 
     return handle
+
+
+def _variance_and_mean(function: str) -> Callable[..., Any]:
+    def handle(e: Emitter, x: Value, *args: Any, **kwargs: Any) -> Any:
+        spread = _variance(function)(e, x, *args, **kwargs)
+        kept = {word: kwargs[word] for word in ("dim", "keepdim") if word in kwargs}
+        args = args[:1] if args and not isinstance(args[0], bool) else ()
+        return spread, _reduction("jnp.mean")(e, x, *args, **kept)
+
+    return handle
+
+
+def _aminmax(e: Emitter, x: Value, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    return tuple(_reduction(function)(e, x, dim, keepdim) for function in ("jnp.min", "jnp.max"))
 
 
 def _extremum(function: str, positions: str, two: str) -> Callable[..., Any]:
@@ -61,7 +75,7 @@ def _extremum(function: str, positions: str, two: str) -> Callable[..., Any]:
         if other is not None:
             given, order = e.aligned(x, other)
             return Out(call(two, *given), order)
-        named, order = _reduced(e, x, dim, keepdim)
+        named, order = reduced(e, x, dim, keepdim)
         if dim is None:
             return Out(call(function, e.array(x)), order)
         largest, where = (Out(call(name, e.array(x), **named), order) for name in (function, positions))
@@ -72,7 +86,7 @@ def _extremum(function: str, positions: str, two: str) -> Callable[..., Any]:
 
 def _argument(function: str) -> Callable[..., Any]:
     def handle(e: Emitter, x: Value, dim: Any = None, keepdim: bool = False) -> Any:
-        named, order = _reduced(e, x, dim, keepdim)
+        named, order = reduced(e, x, dim, keepdim)
         array = e.array(x, plain(x.ndim)) if dim is None else e.array(x)
         return Out(call(function, array, **named), order)
 
@@ -85,7 +99,7 @@ def _norm(
     p = p if ord is None else ord
     if p in (None, "fro"):
         p = 2
-    named, order = _reduced(e, x, dim, keepdim)
+    named, order = reduced(e, x, dim, keepdim)
     array = e.array(x)
     if dim is None or (isinstance(dim, tuple | list) and len(dim) > 1):
         if p != 2:
@@ -100,13 +114,6 @@ def _cumulative(function: str) -> Callable[..., Any]:
         return Out(call(function, e.array(x), axis=places(e, x, dim)), e.order(x))
 
     return handle
-
-
-def _topk(e: Emitter, x: Value, k: Any, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    order = e.order(x)
-    if order.index(dim % x.ndim) != x.ndim - 1 or not largest:
-        raise Untranslatable("topk of another axis than the last, or of the smallest", "transpose or negate before it")
-    return Several(call("jax.lax.top_k", e.array(x), e.number(k)), [order, order])
 
 
 def _sort(e: Emitter, x: Value, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
@@ -146,8 +153,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "all": _reduction("jnp.all"),
     "any": _reduction("jnp.any"),
     "logsumexp": _reduction("jax.nn.logsumexp"),
+    "nansum": _reduction("jnp.nansum"),
+    "nanmean": _reduction("jnp.nanmean"),
+    "count_nonzero": _reduction("jnp.count_nonzero"),
     "var": _variance("jnp.var"),
     "std": _variance("jnp.std"),
+    "var_mean": _variance_and_mean("jnp.var"),
+    "std_mean": _variance_and_mean("jnp.std"),
+    "aminmax": _aminmax,
     "max": _extremum("jnp.max", "jnp.argmax", "jnp.maximum"),
     "min": _extremum("jnp.min", "jnp.argmin", "jnp.minimum"),
     "argmax": _argument("jnp.argmax"),
@@ -158,7 +171,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "vector_norm": _norm,
     "cumsum": _cumulative("jnp.cumsum"),
     "cumprod": _cumulative("jnp.cumprod"),
-    "topk": _topk,
     "sort": _sort,
 }
 _ = (Expression, literal, method, operation, subscript)

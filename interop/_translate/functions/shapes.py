@@ -219,7 +219,8 @@ def _repeat_interleave(e: Emitter, x: Value, repeats: Any, dim: int | None = Non
 # Several tensors
 
 
-def _cat(e: Emitter, tensors: Any, dim: int = 0, *, axis: int | None = None) -> Out:
+def concatenated(e: Emitter, tensors: Any, dim: int = 0, *, axis: int | None = None) -> Out:
+    """Tensors one after the other along an axis."""
     dim = dim if axis is None else axis
     given = [value for value in tensors if value.shape != (0,)]
     order = e.order(given[0])
@@ -260,7 +261,8 @@ def _unbind(e: Emitter, x: Value, dim: int = 0) -> Any:
     return Several(array, [order] * x.shape[dim])
 
 
-def _flip(e: Emitter, x: Value, *dims: Any) -> Out:
+def flipped(e: Emitter, x: Value, *dims: Any) -> Out:
+    """The tensor with these of its axes the other way round."""
     axes = spread(dims)
     return Out(call("jnp.flip", e.array(x), axis=places(e, x, list(axes))), e.order(x))
 
@@ -299,14 +301,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "repeat": _repeat,
     "tile": _repeat,
     "repeat_interleave": _repeat_interleave,
-    "cat": _cat,
-    "concat": _cat,
-    "concatenate": _cat,
+    "cat": concatenated,
+    "concat": concatenated,
+    "concatenate": concatenated,
     "stack": _stack,
     "chunk": _chunk,
     "split": _split,
     "tensor_split": _split,
     "unbind": _unbind,
-    "flip": _flip,
+    "flip": flipped,
     "roll": _roll,
 }
