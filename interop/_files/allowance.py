@@ -7,11 +7,11 @@ what checkpoints of that size do. Larger ones may ask for more, by their size, s
 from .refusal import Refused
 
 _ORDINARY = 100 * 10**6  # bytes
-_MOST_TIMES = 4
+_MOST_TIMES = 8
 # Half a microsecond each on a slow machine. A tensor of `torch.save` takes about 100.
 _MOST_STEPS = 2_500_000
 _FILE_STEPS = 1_200
-MOST_TENSORS = 40_000
+MOST_TENSORS = 30_000
 # What a pickle describes, and its own bytes. A tensor takes about 1.3 kB.
 MOST_OBJECTS = 128 * 2**20
 # A dict of other integers than 0, 1, 2 ... could have keys that all collide.

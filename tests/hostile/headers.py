@@ -41,7 +41,7 @@ def metadata(content):
 
 
 FORMS = ("{}.parametrizations.weight.original", "{}.weight_g", "weight{}_v", "a.{}.weight", "{}.weight_ih_l0")
-NAMES = ((500, 40_000), (5_000, 4_000), (50_000, 400), (10_000_000, 1), (20_000_000, 1))
+NAMES = ((500, 30_000), (5_000, 4_000), (50_000, 400), (10_000_000, 1), (20_000_000, 1))
 
 
 def files() -> Files:
@@ -51,7 +51,7 @@ def files() -> Files:
         yield f"{count} empty tensors", empty_tensors(count)
     yield "600000 empty tensors", empty_tensors(600_000)
     for form in FORMS:
-        yield f"40000 tensors named {form}", tensors(40_000, form)
+        yield f"30000 tensors named {form}", tensors(30_000, form)
     for length, count in NAMES:
         yield f"{count} names of {length} characters", tensors(count, "x" * length + "{}")
         yield f"{count} layers' names of {length} characters", tensors(count, "x" * length + "{}.weight")

@@ -60,8 +60,7 @@ class Sandbox:
         return self
 
     def __exit__(self, *_):
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
         self._folder.cleanup()
 
     def open(self, path, how) -> Outcome:
