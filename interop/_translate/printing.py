@@ -79,7 +79,10 @@ def described(cls: Class) -> str:
         for place, value in leaves(instance.frame.result)
         if isinstance(value, Value)
     ]
-    return f"{words}.\n\nTakes {shapes}; gives {', '.join(given)}.\n" if shapes else f"{words}."
+    if not shapes:
+        return f"{words}."
+    sentence = f"Takes {shapes}; gives {', '.join(given)}."
+    return f"{words}.\n\n{textwrap.fill(sentence, WIDTH - 8)}\n"
 
 
 def _at(tree: Any, place: Any) -> Any:

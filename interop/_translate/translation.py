@@ -1,6 +1,7 @@
 """`translate`: a PyTorch module as Flax source; and `from_torch`: as an nnx model, which that source makes."""
 
 import dataclasses
+import inspect
 import linecache
 import sys
 import types

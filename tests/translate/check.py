@@ -65,20 +65,9 @@ def loaded(source, module):
     model = cls(rngs=nnx.Rngs(0)) if takes_rngs else cls()
     state_dict = module.state_dict()
     if state_dict:
-        interop.load_state_dict(model, state_dict, layouts=own_layouts(module))
+        interop.load_state_dict(model, state_dict)
     model.eval()
     return model
-
-
-def own_layouts(module):
-    """What `load_state_dict` is told of arrays with several axes that modules hold themselves: they are torch's."""
-    layouts = {}
-    for path, part in module.named_modules():
-        if not is_layer(part):
-            for word, tensor in (*part.named_parameters(path, False), *part.named_buffers(path, False)):
-                axes = " ".join("abcdefgh"[: tensor.ndim])
-                layouts |= {word: f"{axes} -> {axes}"} if tensor.ndim > 1 and word in module.state_dict() else {}
-    return layouts
 
 
 def arguments(network, inputs):
