@@ -13,7 +13,6 @@ from flax import nnx
 
 from jax_tconv import interop
 from jax_tconv.interop._translate import translation, writing
-from jax_tconv.interop._translate.layers import is_layer
 
 # Functions of float32 in another order of sums.
 RELATIVE = 1e-5

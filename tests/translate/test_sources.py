@@ -130,3 +130,15 @@ def test_bad_input():
         interop.translate(tnn.ReLU())
     with pytest.raises(ValueError, match="the PyTorch model raised RuntimeError"):
         interop.translate(tnn.Linear(3, 4), torch.ones(2, 5))
+
+
+def test_a_network_without_parameters():
+    x = torch.randn(2, 3, 4, 6)
+
+    class Half(tnn.Module):
+        def forward(self, x):
+            return tnn.functional.avg_pool2d(x, 2) * 0.5
+
+    model = interop.from_torch(Half(), x)
+    wanted = Half()(x).movedim(1, -1).numpy()
+    assert abs(model(x.movedim(1, -1).numpy()) - wanted).max() < 1e-6
