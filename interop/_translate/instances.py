@@ -36,6 +36,8 @@ class Network:
         self.refused: list[Refusal] = []
         # What a layer was called with, by the layer.
         self.given: dict[int, Value] = {}
+        # The modules whose parameters and buffers are read.
+        self.read_from: set[int] = set()
         # The items of each Sequential that is one in Flax too.
         self.items: dict[int, list[Expression | None]] = {}
         # The Sequentials that are lists, since their items are called one by one.
@@ -122,6 +124,7 @@ class Network:
         while len(rest) > 1 and (holder is frame.module or not is_layer(holder)):
             holder = holder._modules[rest.pop(0)]
         found = self._place(frame.module, holder)
+        self.read_from.add(id(holder))
         if isinstance(holder, torch.nn.ParameterList | torch.nn.ParameterDict):
             kind = type(holder).__name__
             raise Untranslatable(f"it reads a parameter in a {kind}", "make each an attribute of the module")

@@ -37,7 +37,7 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> T
         return_at_once(instance.body)
     classes: Sequence[Class] = find_classes(network)
     if linen:
-        classes, refused = in_linen(classes)
+        classes, refused = in_linen(classes, network)
         if refused:
             raise TranslationError(refused)
     source = write_source(classes, f"{type(module).__name__}, translated from PyTorch.")

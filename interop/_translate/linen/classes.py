@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from flax import linen
 
@@ -10,8 +11,11 @@ from ..classes import Class
 from ..code import Expression, name
 from ..emitting import Untranslatable
 from ..graph import Refusal
+from ..instances import Network
 from .computing import Computing
 from .making import Making
+from .sharing import Sharing
+from .unused import Unused
 
 # Names that linen's modules have for other things.
 _TAKEN = {*dir(linen.Module), "name", "parent", "scope"}
@@ -23,63 +27,99 @@ class LinenClass(Class):
 
     Attributes:
       words: by the name of each argument, what nnx calls it.
+      fields: the modules that it is given.
       train: whether anything in it depends on the mode.
+      torch_only: what it leaves out of PyTorch's, by its path.
     """
 
     words: dict[str, str]
+    fields: list[str]
     train: bool
+    torch_only: tuple[str, ...]
 
 
-def in_linen(classes: Sequence[Class]) -> tuple[list[LinenClass], list[Refusal]]:
+def in_linen(classes: Sequence[Class], network: Network) -> tuple[list[LinenClass], list[Refusal]]:
     """The classes as linen has them, and what linen cannot express."""
-    made: dict[int, LinenClass] = {}
-    refused: list[Refusal] = []
+    conversion = _Conversion(classes, Unused(network))
     for cls in classes:
-        made[id(cls)] = _converted(cls, lambda cls: made[id(cls)], refused)
-    return list(made.values()), refused
+        conversion.convert(cls)
+    return _used(list(conversion.made.values())), conversion.refused
 
 
-def _converted(cls: Class, find: Callable[[Class], LinenClass], refused: list[Refusal]) -> LinenClass:
-    """A class in linen, without the arguments that it needs no longer; what it cannot have is added to `refused`."""
+class _Conversion:
+    """The classes of a network on their way to linen."""
 
-    def tried(convert: Callable[..., Expression], *given: object) -> Expression:
+    def __init__(self, classes: Sequence[Class], unused: Unused) -> None:
+        self.made: dict[int, LinenClass] = {}
+        self.refused: list[Refusal] = []
+        self._unused, self._sharing = unused, Sharing(classes)
+        for cls in classes:
+            for other, first in cls.links:
+                self._tried(cls, self._sharing.place, cls, other, first, unused)
+
+    def convert(self, cls: Class) -> None:
+        """Adds a class, whose parts are there by now."""
+        made = self._sharing.attributes[id(cls)]
+        fields = self._sharing.fields[id(cls)]
+        kept = [word for word in made if word not in fields and not self._unused.is_unused(cls, word)]
+        lead = "self." if cls.items is None else ""
+        words = {_free(word, made): word for word in cls.arguments}
+        arguments = {word: name(lead + new) for new, word in words.items()}
+        find = lambda cls: self.made[id(cls)]  # noqa: E731
+        making, computing = Making(cls, arguments, name(f"{lead}train"), find, self._sharing), Computing(cls, arguments)
+        for word in (*kept, *fields):
+            self._tried(cls, _check_name, word)
+        attributes = [(word, self._tried(cls, making.attribute, word, made[word])) for word in kept]
+        items = None
+        if cls.items is not None:  # linen has no Sequential of nothing
+            items = [self._tried(cls, making.part, item) for item in cls.items or [name("nnx.identity")]]
+        body = cls.body
+        if items is None:
+            lines = [
+                dataclasses.replace(line, expression=self._tried(cls, computing.line, line)) for line in body.lines
+            ]
+            body = dataclasses.replace(body, lines=lines, result=self._tried(cls, computing.result, body.result))
+        needs = _names([*(tree for _, tree in attributes), *(items or [])])
+        needed = {new: word for new, word in words.items() if word in cls.kept or lead + new in needs}
+        self.made[id(cls)] = LinenClass(
+            name=cls.name,
+            instances=cls.instances,
+            arguments={new: cls.arguments[word] for new, word in needed.items()},
+            attributes=attributes,
+            items=items,
+            body=body,
+            kept=list(needed),
+            links=[],
+            words=needed,
+            fields=fields,
+            train=f"{lead}train" in needs,
+            torch_only=self._unused.paths(cls),
+        )
+
+    def _tried(self, cls: Class, convert: Callable[..., Any], *given: Any) -> Any:
+        """What this gives; if linen cannot have it, that is noted."""
         try:
             return convert(*given)
         except Untranslatable as error:
-            refused.append(Refusal(cls.instances[0].path, "", error.reason, error.advice))
+            self.refused.append(Refusal(cls.instances[0].path, "", error.reason, error.advice))
             return ast.Constant(None)
 
-    lead = "self." if cls.items is None else ""
-    words = {_free(word, [attribute for attribute, _ in cls.attributes]): word for word in cls.arguments}
-    arguments = {word: name(lead + new) for new, word in words.items()}
-    making, computing = Making(cls, arguments, name(f"{lead}train"), find), Computing(cls, arguments)
-    attributes = [(word, tried(making.attribute, word, tree)) for word, tree in cls.attributes]
-    items = None if cls.items is None else [tried(making.part, item) for item in cls.items]
-    body = cls.body
-    if items is None:
-        lines = [dataclasses.replace(line, expression=tried(computing.line, line)) for line in body.lines]
-        body = dataclasses.replace(body, lines=lines, result=tried(computing.result, body.result))
-    for word, _ in cls.attributes:
-        tried(_check_name, word)
-    for other, _ in cls.links:
-        tried(_check_link, other)
-    trees = [*(tree for _, tree in attributes), *(items or [])]
-    used = {
+
+def _names(trees: list[Expression]) -> set[str]:
+    """The names in these expressions, with their dots."""
+    return {
         ast.unparse(node) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)
     }
-    needed = {new: word for new, word in words.items() if word in cls.kept or lead + new in used}
-    return LinenClass(
-        cls.name,
-        cls.instances,
-        {new: cls.arguments[word] for new, word in needed.items()},
-        attributes,
-        items,
-        body,
-        list(needed),
-        cls.links,
-        needed,
-        f"{lead}train" in used,
-    )
+
+
+def _used(classes: list[LinenClass]) -> list[LinenClass]:
+    """Those that the last one needs."""
+    names = {cls.name for cls in classes[-1:]}
+    for cls in reversed(classes):
+        if cls.name in names:
+            trees = [*(tree for _, tree in cls.attributes), *(cls.items or [])]
+            names |= {node.cls.name for tree in trees for node in ast.walk(tree) if hasattr(node, "cls")}
+    return [cls for cls in classes if cls.name in names]
 
 
 def _free(word: str, taken: Collection[str]) -> str:
@@ -93,14 +133,3 @@ def _check_name(word: str) -> Expression:
     if word in _TAKEN:
         raise Untranslatable(f"its {word} has the name of a part of every linen module", "translate it to nnx")
     return name(word)
-
-
-def _check_link(other: Expression) -> Expression:
-    """In `setup`, a module may be named again, but not be put into another."""
-    if not (isinstance(other, ast.Attribute) and isinstance(other.value, ast.Name)):
-        place = ast.unparse(other).removeprefix("self.")
-        raise Untranslatable(
-            f"its {place} is a module that stands elsewhere too, and linen's modules hold only what they make",
-            "give each place a module of its own, or translate it to nnx",
-        )
-    return other

@@ -9,6 +9,7 @@ from ..code import Expression, attribute, call, copied, literal, name, replaced
 from ..construction import repeated
 from .functions import Functions
 from .layers import LAYERS, make_layer
+from .sharing import Sharing
 
 if TYPE_CHECKING:
     from .classes import LinenClass
@@ -25,6 +26,7 @@ class Making(Functions):
       arguments: what it calls its arguments.
       train: what is true in training.
       find: the class of linen that a class is there.
+      sharing: what classes are given.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class Making(Functions):
         arguments: Mapping[str, Expression],
         train: Expression,
         find: Callable[[Class], "LinenClass"],
+        sharing: Sharing,
     ) -> None:
-        self._cls, self._arguments, self._train, self._find = cls, arguments, train, find
+        self._cls, self._arguments, self._train, self._find, self._sharing = cls, arguments, train, find, sharing
 
     def attribute(self, word: str, tree: Expression) -> Expression:
         """What makes this attribute."""
@@ -57,7 +60,7 @@ class Making(Functions):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """What makes a layer, a list, or an object of another class."""
         if hasattr(node.func, "cls"):
-            return self._object(node, self._find(node.func.cls))
+            return self._object(node, node.func.cls)
         keywords = {str(keyword.arg): self.visit(keyword.value) for keyword in node.keywords}
         args = [self.visit(arg) for arg in node.args]
         function = ast.unparse(node.func)
@@ -66,17 +69,22 @@ class Making(Functions):
         if function == "nnx.List":
             return repeated(args[0].elts) if isinstance(args[0], ast.List) else args[0]
         if function == "nnx.Dict":
-            return literal(keywords)
+            return args[0] if args else literal(keywords)
         if function == "nnx.Sequential":
-            return call("nn.Sequential", repeated(args))
+            return call("nn.Sequential", repeated(args or [name("jax.nn.identity")]))
         return call(self.visit(node.func), *args, **keywords)
 
-    def _object(self, node: ast.Call, cls: "LinenClass") -> ast.Call:
-        given = dict(zip(node.func.cls.arguments, node.args, strict=False))  # type: ignore[attr-defined]
-        given |= {keyword.arg: keyword.value for keyword in node.keywords}
-        arguments = {word: self.visit(given[cls.words[word]]) for word in cls.arguments}
-        first = [arguments.pop(word) for word in list(arguments)[:_POSITIONAL]]
-        return call(node.func, *first, **arguments, **({"train": self._train} if cls.train else {}))
+    def _object(self, node: ast.Call, cls: Class) -> ast.Call:
+        linen = self._find(cls)
+        given = dict(zip(cls.arguments, node.args, strict=False))
+        given |= {str(keyword.arg): keyword.value for keyword in node.keywords}
+        arguments = {word: given[linen.words[word]] for word in linen.arguments}
+        first = [self.visit(arguments.pop(word)) for word in list(arguments)[:_POSITIONAL]]
+        arguments |= {word: given.get(word) or self._sharing.default(cls, word, node) for word in linen.fields}
+        keywords = {word: self.visit(value) for word, value in arguments.items()}
+        function = ast.Name(linen.name, ast.Load())
+        function.cls = linen  # type: ignore[attr-defined]
+        return call(function, *first, **keywords, **({"train": self._train} if linen.train else {}))
 
     def _axes(self, node: ast.Call) -> int:
         """Over how many axes a layer normalizes."""

@@ -72,8 +72,12 @@ def _item(holder: Class | Expression | None, index: Any) -> Expression | None:
     match holder:
         case ast.Call(ast.Attribute(ast.Name("nnx"), "List"), [items]):
             return _item(items, index)
-        case ast.Call(ast.Attribute(ast.Name("nnx"), "Dict"), _, keywords):
+        case ast.Call(ast.Attribute(ast.Name("nnx"), "Dict"), [], keywords):
             return next((keyword.value for keyword in keywords if keyword.arg == index), None)
+        case ast.Call(ast.Attribute(ast.Name("nnx"), "Dict"), [items]):
+            return _item(items, index)
+        case ast.Dict(keys, items):
+            return next((item for key, item in zip(keys, items, strict=True) if key.value == index), None)
         case ast.ListComp(item):
             return item
         case ast.List(items):
