@@ -58,6 +58,18 @@ def test_a_file_and_the_verdict(run, tmp_path):
     assert space["model"].conv.kernel.shape == (3, 3, 3, 4)
 
 
+def test_linen(run, tmp_path):
+    code, out, err = run("translated_nets:Net", *SHAPE, "-o", "net_flax.py", "--weights", "net.pt", "--linen")
+    assert (code, err) == (0, "")
+    assert "layers and the output agree" in out
+    assert "self.up = ConvTranspose(2, (2, 2), strides=2)" in (tmp_path / "net_flax.py").read_text()
+    sys.modules.pop("net_flax", None)
+    space = {}
+    for line in out.splitlines()[-2:]:
+        exec(line, space)
+    assert space["variables"]["params"]["conv"]["kernel"].shape == (3, 3, 3, 4)
+
+
 def test_json(run):
     code, out, _ = run("translated_nets:Net", *SHAPE, "-o", "net_flax.py", "--weights", "net.pt", "--json")
     document = json.loads(out)
