@@ -23,7 +23,7 @@ def convert(module: Any, rngs: nnx.Rngs | None = None) -> Any:
         raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     conversion = _Conversion(nnx.Rngs(0) if rngs is None else rngs)
     model = conversion.twin(module, "")
-    faults = [*conversion.faults, *_tied(module)]
+    faults = [*conversion.faults, *tied(module)]
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise ValueError(f"Flax cannot express this module as it is ({len(faults)}):\n{lines}")
@@ -111,26 +111,38 @@ def torch_class(module: Any) -> str:
 
 def _check_hooks(module: Any) -> None:
     """Raises ValueError for code that runs besides the forward method, other than weight norm and spectral norm."""
-    from torch.nn.utils import parametrizations, parametrize
+    for fault in (*hooks(module), *parametrizations(module)):
+        raise ValueError(fault)
+
+
+def hooks(module: Any) -> Iterator[str]:
+    """What is wrong with hooks of a module's forward method, other than weight norm and spectral norm."""
     from torch.nn.utils.spectral_norm import SpectralNorm
     from torch.nn.utils.weight_norm import WeightNorm
 
     for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
         if not isinstance(hook, WeightNorm | SpectralNorm):
             name = getattr(hook, "__qualname__", type(hook).__qualname__)
-            raise ValueError(f"it has a forward hook, {name}; remove it (pruning, with torch.nn.utils.prune.remove)")
+            yield f"it has a forward hook, {name}; remove it (pruning, with torch.nn.utils.prune.remove)"
+
+
+def parametrizations(module: Any) -> Iterator[str]:
+    """What is wrong with a module's parametrizations, other than weight norm and spectral norm."""
+    from torch.nn.utils import parametrizations as known
+    from torch.nn.utils import parametrize
+
     if parametrize.is_parametrized(module):
         for name, entries in module.parametrizations.items():
             kinds = [type(entry) for entry in entries]
-            if kinds not in ([parametrizations._WeightNorm], [parametrizations._SpectralNorm]):
+            if kinds not in ([known._WeightNorm], [known._SpectralNorm]):
                 others = ", ".join(kind.__name__ for kind in kinds)
-                raise ValueError(
+                yield (
                     f"its {name} has the parametrization {others}, and only a weight norm or a spectral norm folds; "
                     "torch.nn.utils.parametrize.remove_parametrizations makes it plain"
                 )
 
 
-def _tied(module: Any) -> Iterator[str]:
+def tied(module: Any) -> Iterator[str]:
     """What is wrong with parameters that several modules share: in Flax they would become separate."""
     names: dict[int, list[str]] = {}
     for path, part in module.named_modules():

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .._from_torch.conversion import _tied as tied
+from .._from_torch.conversion import hooks, parametrizations, tied
 from .graph import Refusal
 from .layers import is_layer
 
@@ -30,32 +30,26 @@ def untraceable(module: torch.nn.Module) -> list[Refusal]:
 
 
 def unlike_flax(module: torch.nn.Module) -> list[Refusal]:
-    """What no twin in Flax would have: hooks of layers, and parameters that several modules share.
+    """What no twin in Flax would have: hooks of layers, parametrizations, and parameters that several modules share.
 
     What hooks of other modules do is traced.
     """
     found = [
-        Refusal(path, place_of(part), *hook) for path, part in _parts(module) if is_layer(part) for hook in _hooks(part)
+        _refusal(path, part, words)
+        for path, part in _parts(module)
+        for words in (*(hooks(part) if is_layer(part) else ()), *parametrizations(part))
     ]
-    for words in tied(module):
-        reason, _, advice = words.partition("; ")
-        found.append(Refusal((), place_of(module), reason, advice))
-    return found
+    return found + [_refusal((), module, words) for words in tied(module)]
+
+
+def _refusal(path: tuple[str, ...], part: Any, words: str) -> Refusal:
+    reason, _, advice = words.partition("; ")
+    return Refusal(path, place_of(part), reason, advice)
 
 
 def _parts(module: torch.nn.Module) -> Iterator[tuple[tuple[str, ...], Any]]:
     for path, part in module.named_modules():
         yield tuple(path.split(".")) if path else (), part
-
-
-def _hooks(part: Any) -> Iterator[tuple[str, str]]:
-    from torch.nn.utils.spectral_norm import SpectralNorm
-    from torch.nn.utils.weight_norm import WeightNorm
-
-    for hook in (*part._forward_pre_hooks.values(), *part._forward_hooks.values()):
-        if not isinstance(hook, WeightNorm | SpectralNorm):
-            name = getattr(hook, "__qualname__", type(hook).__qualname__)
-            yield f"it has a forward hook, {name}", "remove it (pruning, with torch.nn.utils.prune.remove)"
 
 
 def place_of(module: Any) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
+from .checking import place_of
 from .code import Expression, call, literal, name, same
-from .emitting import Body, dtype
+from .emitting import Body, Untranslatable, dtype
 from .folded import folded_weights, parts_of_folded
-from .graph import Frame
+from .graph import Frame, Refusal
 from .instances import Instance, Network
 from .layers import is_layer, made
 from .written import written
@@ -66,7 +67,11 @@ class Construction:
         if module is None:
             return None
         if is_layer(module):
-            return written(made(module, self.network.given.get(id(module))))
+            try:
+                return written(made(module, self.network.given.get(id(module))))
+            except Untranslatable as refused:
+                self.network.refused.append(Refusal(path, place_of(module), refused.reason, refused.advice))
+                return None
         if id(module) in self.network.instances:
             return call(f"@{id(module)}")
         if isinstance(module, torch.nn.ModuleDict):

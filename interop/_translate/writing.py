@@ -29,6 +29,7 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> T
     refused = list(dict.fromkeys([*unlike, *network.refused, *refused]))
     if unlike or (refused and not partial):
         raise TranslationError(refused)
+    network.refused.clear()
     for instance in network.instances.values():
         tidy(instance.body)
         unpack_sizes(instance.body)
@@ -36,6 +37,8 @@ def write(module: Any, inputs: tuple[Any, ...], partial: bool, linen: bool) -> T
         roll(instance.body, network.named_items(instance))
         return_at_once(instance.body)
     classes: Sequence[Class] = find_classes(network)
+    if network.refused and not partial:
+        raise TranslationError(network.refused)
     if linen:
         classes, refused = in_linen(classes, network)
         if refused:

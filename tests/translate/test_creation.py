@@ -329,6 +329,21 @@ def test_dropout_beside_attributes_of_that_name():
     assert source.count("class ") == 2
 
 
+def test_alpha_dropout():
+    class Selu(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.items = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SELU(), nn.AlphaDropout(0.2), nn.FeatureAlphaDropout(0.3))
+
+        def forward(self, x):
+            return F.alpha_dropout(self.items(x), 0.2, self.training)
+
+    source = check(Selu(), numbers(2, 3, 6, 6))
+    assert "self.dropout = nnx.Dropout(0.2, rngs=rngs)" in source
+    assert "self.dropout2 = nnx.Dropout(0.3, broadcast_dims=(1, 2), rngs=rngs)" in source
+    assert "# PyTorch's alpha dropout also keeps mean and variance in training" in source
+
+
 def test_without_dropping_there_is_no_layer():
     assert "Dropout" not in check(Dropping(0.0), numbers(2, 3, 6, 6))
     sequential = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.AlphaDropout(0.0), nn.ReLU())

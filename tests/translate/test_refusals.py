@@ -545,6 +545,35 @@ def test_modules_without_weights_or_code():
     assert refusal.startswith("part: it is compiled by TorchScript")
 
 
+def test_layers_that_flax_has_otherwise():
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3, track_running_stats=False)
+
+        def forward(self, x):
+            return x * 2
+
+    for part in (
+        nn.BatchNorm2d(3, track_running_stats=False),
+        Unused(),
+        nn.Sequential(*Unused().children(), nn.ReLU()),
+    ):
+        (refusal,) = refused(Whole(part))
+        assert "track_running_stats=False: Flax's BatchNorm always keeps running statistics" in refusal
+        assert "set it to True" in refusal
+        source, _ = translated(Whole(part), image(), partial=True)
+        executed(source)
+        assert "self.after" in source
+
+
+def test_parametrizations_that_do_not_fold():
+    network = Whole(nn.utils.parametrizations.orthogonal(nn.Conv2d(3, 3, 1)))
+    (refusal,) = refused(network)
+    assert refusal.startswith("part: its weight has the parametrization _Orthogonal, and only")
+    assert refusal.endswith("remove_parametrizations makes it plain")
+
+
 # Everything at once, and nothing half
 
 

@@ -15,28 +15,26 @@ from ..orders import channels_last
 _ADVICE = "draw the numbers outside, and give them to it as an argument"
 
 
-def _dropout(spatial: int) -> Callable[..., Any]:
+def _dropout(spatial: int | None, alpha: bool = False) -> Callable[..., Any]:
     """A function that drops numbers, or whole maps with that many spatial axes: a layer, as it must know its mode."""
 
-    def handle(e: Emitter, x: Value, p: float = 0.5, training: bool = True, inplace: bool = False) -> Out:
+    def handle(e: Emitter, x: Value, p: float = 0.5, training: bool = not alpha, inplace: bool = False) -> Out:
         if training and p:
             raise Untranslatable("it drops in evaluation too", "give dropout training=self.training")
         if not p:
             return Out(e.array(x), e.order(x))
-        maps = spatial and x.ndim == spatial + 2
-        order = channels_last(x.ndim) if maps else e.order(x)
-        axes = {"broadcast_dims": tuple(range(1, 1 + spatial))} if maps else {}
-        if spatial and not maps:
-            raise Untranslatable("dropout of maps without a batch", "add an axis for the batch before it")
+        axes: dict[str, Any] = {}
+        order = e.order(x)
+        if spatial != 0:
+            if x.ndim == (spatial or 0) + 1:
+                raise Untranslatable("dropout of maps without a batch", "add an axis for the batch before it")
+            order = channels_last(x.ndim)
+            axes = {"broadcast_dims": tuple(range(1, x.ndim - 1))}
+        if alpha:
+            e.comment("PyTorch's alpha dropout also keeps mean and variance in training")
         return Out(call(e.extra("dropout", Make(nnx.Dropout, (p,), {**axes, "rngs": RNGS})), e.array(x, order)), order)
 
     return handle
-
-
-def _other_dropout(e: Emitter, x: Value, p: float = 0.5, training: bool = False, inplace: bool = False) -> Out:
-    if p:
-        raise Untranslatable("it drops to the value that SELU saturates at, which Flax has no layer for", "use Dropout")
-    return Out(e.array(x), e.order(x))
 
 
 def _drawn(e: Emitter, *args: Any, **kwargs: Any) -> Out:
@@ -49,6 +47,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "dropout1d": _dropout(1),
     "dropout2d": _dropout(2),
     "dropout3d": _dropout(3),
-    "alpha_dropout": _other_dropout,
-    "feature_alpha_dropout": _other_dropout,
+    "alpha_dropout": _dropout(0, alpha=True),
+    "feature_alpha_dropout": _dropout(None, alpha=True),
 }
