@@ -250,17 +250,22 @@ class Emitter:
             comment = f"TODO{place}{advice}; what follows is what happens on the example".replace("; ", ": ", 1)
             self.lines.append(Line([], call("NotImplementedError", refused.reason), comment=comment))
             return
-        given = [self.array(value) for value in dict.fromkeys(values([node.args, node.kwargs])) if value in self._known]
-        missing = call("missing", refused.reason, *given)
+        given = [value for value in dict.fromkeys(values([node.args, node.kwargs])) if value in self._known]
+        missing = call("missing", refused.reason, *map(self.array, given))
         found = values(node.result)
-        shapes = ", ".join(str(value.shape) for value in found)
+        # Maps stay as they are, so that what is written there may be too.
+        by_rank = {value.ndim: self.order(value) for value in reversed(given)}
+        orders = [by_rank.get(value.ndim, plain(value.ndim)) for value in found]
+        shapes = ", ".join(
+            str(tuple(value.shape[axis] for axis in order)) for value, order in zip(found, orders, strict=True)
+        )
         self._comment = f"TODO: {what}{place}, which gives {shapes}{advice}"
         if isinstance(node.result, Value):
-            self.set(node.result, Out(missing, plain(node.result.ndim)))
+            self.set(node.result, Out(missing, orders[0]))
         else:
             whole = self.temporary(missing)
-            for n, value in enumerate(found):
-                self._known[value] = subscript(whole, n), plain(value.ndim)
+            for n, (value, order) in enumerate(zip(found, orders, strict=True)):
+                self._known[value] = subscript(whole, n), order
 
     # Results
 
