@@ -117,10 +117,10 @@ def _item(parent: Any, name: str, attributes: Mapping[str, Any]) -> tuple[list[P
         if found is None:
             continue
         inside = () if isinstance(parent, nn.Sequential) and attribute == "layers" else (attribute,)
-        steps, places = (*inside, *found[0]), found[1]
+        led, places = (*inside, *found[0]), found[1]
         if isinstance(value, list | tuple) and len(places) == 1:
-            return item_steps(value, places[0], steps), (n, *places)
-        return [steps], (n, *places)
+            return item_steps(value, places[0], led), (n, *places)
+        return [led], (n, *places)
     return [(name,)], ()
 
 

@@ -31,7 +31,7 @@ def _det(e: Emitter, x: Value) -> Out:
 
 def _slogdet(e: Emitter, x: Value) -> Any:
     array, order = _last(e, x)
-    sign, log = e.unpacked(call("jnp.linalg.slogdet", array), "sign", "logdet")
+    sign, log = e.unpacked(call("jnp.linalg.slogdet", array), ["sign"], ["logdet"])
     return Out(sign, order[:-2]), Out(log, order[:-2])
 
 

@@ -27,7 +27,7 @@ def _topk(e: Emitter, x: Value, k: Any, dim: int = -1, largest: bool = True, sor
     order = (*(one for one in e.order(x) if one != axis), axis)
     array = e.array(x, order)
     found, where = e.unpacked(
-        call("jax.lax.top_k", array if largest else operation("-", array), e.number(k)), "values", "indices"
+        call("jax.lax.top_k", array if largest else operation("-", array), e.number(k)), ["values"], ["indices"]
     )
     return Out(found if largest else operation("-", found), order), Out(where, order)
 

@@ -32,7 +32,7 @@ class Reach:
             case ast.Name(word) if word in self._variables:
                 return self.find(self._variables[word])
             case ast.Attribute(holder, word) | ast.Call(ast.Name("getattr"), [holder, ast.Constant(word)]):
-                return _made(_attribute(self.find(holder), word))
+                return _made(_attribute(self.find(holder), str(word)))
             case ast.Subscript(holder, index):
                 return _made(_item(self.find(holder), self._index(index)))
         return None
@@ -77,7 +77,7 @@ def _item(holder: Class | Expression | None, index: Any) -> Expression | None:
         case ast.Call(ast.Attribute(ast.Name("nnx"), "Dict"), [items]):
             return _item(items, index)
         case ast.Dict(keys, items):
-            return next((item for key, item in zip(keys, items, strict=True) if key.value == index), None)
+            return next((item for key, item in zip(keys, items, strict=True) if _key(key) == index), None)
         case ast.ListComp(item):
             return item
         case ast.List(items):
@@ -96,3 +96,7 @@ def _first_turn(loop: Loop) -> dict[str, Expression]:
         case _:
             lists = [source]
     return {word: ast.Subscript(one, ast.Constant(0), ast.Load()) for word, one in zip(words, lists, strict=True)}
+
+
+def _key(key: Expression | None) -> Any:
+    return key.value if isinstance(key, ast.Constant) else None

@@ -55,7 +55,8 @@ class Sharing:
             case ast.Call(ast.Name() as function) as made if hasattr(function, "cls") and str(word).isidentifier():
                 return self._given(function.cls, str(word), rest, made, value)
             case ast.Call(ast.Attribute(ast.Name("nnx"), "Sequential")) as made if word == "layers":
-                made.args[rest[0]] = self._with(made.args[rest[0]], rest[1:], value)
+                number = int(rest[0])
+                made.args[number] = self._with(made.args[number], rest[1:], value)
                 return made
         raise _elsewhere()
 
@@ -85,8 +86,8 @@ def _steps(place: ast.AST) -> list[str | int]:
         case ast.Name("self"):
             return []
         case ast.Attribute(holder, word) | ast.Call(ast.Name("getattr"), [holder, ast.Constant(word)]):
-            return [*_steps(holder), word]
-        case ast.Subscript(holder, ast.Constant(key)):
+            return [*_steps(holder), str(word)]
+        case ast.Subscript(holder, ast.Constant(str() | int() as key)):
             return [*_steps(holder), key]
     raise _elsewhere()
 
