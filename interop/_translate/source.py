@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .classes import Class
 from .linen.classes import LinenClass
-from .linen.source import write_classes
+from .linen.source import training, write_classes
 from .nnx_source import write_class
 from .printing import WIDTH
 
@@ -16,6 +16,7 @@ def write_source(classes: Sequence[Class], words: str) -> str:
     """The whole file: in linen if the classes are linen's."""
     linen = [cls for cls in classes if isinstance(cls, LinenClass)]
     texts = write_classes(linen) if linen else [write_class(cls) for cls in classes]
+    words += training(classes[-1].name, texts) if linen else ""
     if any("missing(" in text for text in texts):
         texts.insert(0, _MISSING)
     imports = f"{_IMPORTS}\nfrom jax_tconv.{'linen' if linen else 'nnx'} import {', '.join(_LAYERS)}"

@@ -61,9 +61,14 @@ def translate(module: Any, *inputs: Any, linen: bool = False, partial: bool = Fa
     """The source of a Flax model, nnx or linen, that computes what a PyTorch module computes.
 
     The module is run once on the inputs, and what it calls is written down: a class for each of its classes, under the
-    names of its attributes, so that `load_state_dict` fills the model without `rename`. Maps have their channels last,
-    as the docstrings of the classes say. Dropout and BatchNorm follow `model.train()` and `model.eval()`; whatever else
-    the module does otherwise in training is not seen.
+    names of its attributes, so that `load_state_dict` fills the model without `rename`, and `linen_variables` that of
+    linen. Maps have their channels last, as the docstrings of the classes say. Dropout and BatchNorm follow
+    `model.train()` and `model.eval()`, in linen the field `train`; whatever else the module does otherwise in training
+    is not seen.
+
+    In linen, buffers are in the collection "batch_stats"; a Sequential by another name becomes a function that makes
+    it; what several modules share is a field of the later ones; and what the module does not call, of which linen has
+    no arrays, is left out and named in `torch_only`.
 
     Branches are those that the module takes on these inputs. Sizes are kept as what they are sizes of, so that other
     batches and images can be given where the module takes them.
@@ -75,7 +80,7 @@ def translate(module: Any, *inputs: Any, linen: bool = False, partial: bool = Fa
       partial: whether what cannot be translated is left out, each place with a `NotImplementedError` that says why.
 
     Returns:
-      The text of a Python file, formatted by ruff. The last class is the whole network; it is made with `rngs=`.
+      The text of a Python file, formatted by ruff. The last class is the whole network; in nnx it is made with `rngs=`.
 
     Raises:
       TypeError: `module` is not a torch module, or there are no inputs.
@@ -86,8 +91,11 @@ def translate(module: Any, *inputs: Any, linen: bool = False, partial: bool = Fa
       >>> import torch
       >>> from jax_tconv import interop
       >>> network = torch.nn.Sequential(torch.nn.ConvTranspose2d(3, 8, 4, stride=2, padding=1), torch.nn.ReLU())
-      >>> source = interop.translate(network, torch.ones(1, 3, 16, 16))
+      >>> images = torch.ones(1, 3, 16, 16)
+      >>> source = interop.translate(network, images)
       >>> "ConvTranspose(3, 8, (4, 4), strides=2, padding=1, rngs=rngs)" in source
+      True
+      >>> "ConvTranspose(8, (4, 4), strides=2, padding=1)" in interop.translate(network, images, linen=True)
       True
     """
     return translated(module, inputs, partial, linen).source

@@ -40,10 +40,15 @@ class Computing(Functions):
         if ast.unparse(node) in self._arguments:
             return self._arguments[ast.unparse(node)]
         layer = _called(self._reach.find(node.value))
+        if layer == "nnx.MultiHeadAttention":
+            raise Untranslatable(
+                "it adds numbers to the scores of its attention, which linen's does not take",
+                "give it a mask of booleans, or translate it to nnx",
+            )
         if layer in LAYERS and node.attr not in LAYERS[layer].parts:
             kind = layer.removeprefix("nnx.")
             raise Untranslatable(
-                f"it uses {node.attr} of a {kind}, which linen has only while the {kind} is called",
+                f"it uses the {node.attr} of a {kind}, which linen has only while that is called",
                 "give the module a parameter of its own, or translate it to nnx",
             )
         return super().visit_Attribute(node)

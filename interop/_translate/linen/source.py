@@ -1,8 +1,9 @@
 """Classes as linen has them: arguments as fields, and `setup`, which makes the parts."""
 
+import textwrap
 from collections.abc import Sequence
 
-from ..printing import described, indented, method, type_of
+from ..printing import WIDTH, described, indented, method, type_of
 from ..unparsing import unparse
 from .classes import LinenClass
 
@@ -16,6 +17,14 @@ def write_classes(classes: Sequence[LinenClass]) -> list[str]:
         space = "\n" if cls.items is not None else "\n\n"
         texts.append(f"{form.format(cls.name)}\n{docstring}{space}{_torch_only(cls)}{indented(_body(cls))}")
     return texts
+
+
+def training(name: str, texts: Sequence[str]) -> str:
+    """What to say of training the network of this name; nothing if it has no modes."""
+    drops, counts = (any(word in text for text in texts) for word in ("deterministic=", "use_running_average="))
+    asks = ['`mutable=["batch_stats"]`'] * counts + ['`rngs={"dropout": key}`'] * drops
+    words = f"`{name}(train=True)` is for training, applied with {' and '.join(asks)}."
+    return f"\n\n{textwrap.fill(words, WIDTH)}\n" if asks else ""
 
 
 def _merged(classes: Sequence[LinenClass]) -> list[LinenClass]:
