@@ -4,6 +4,7 @@ One process imports what is needed, and forks for each file, so that imports cou
 imports jax, but nothing here has jax do anything.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -74,7 +75,7 @@ class Sandbox:
 
 def main(folder):
     """Answers each line of the standard input with one of JSON."""
-
+    importlib.import_module("jax_tconv.cli.main")  # for those that it forks
     for line in sys.stdin:
         path, how = json.loads(line)
         ours, theirs = os.pipe()
