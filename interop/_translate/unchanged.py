@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,10 +52,16 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         for live, entries in before:
-            live.clear()
-            live.update(entries)
+            if not _same(live, entries):
+                live.clear()
+                live.update(entries)
 
 
 def _tables(part: torch.nn.Module) -> list[dict[str, Any]]:
     """The dicts of a module that a run may change: its attributes, and those among them, such as its hooks."""
-    return [vars(part), *(held for held in vars(part).values() if isinstance(held, dict))]
+    return [vars(part), *(held for held in vars(part).values() if type(held) in (dict, OrderedDict))]
+
+
+def _same(live: dict[str, Any], entries: dict[str, Any]) -> bool:
+    """Whether a dict holds the same objects as before, in the same order."""
+    return [*live] == [*entries] and all(live[word] is entries[word] for word in entries)

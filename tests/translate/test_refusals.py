@@ -574,6 +574,23 @@ def test_parametrizations_that_do_not_fold():
     assert refusal.endswith("remove_parametrizations makes it plain")
 
 
+class Frozen(dict):
+    """As the configurations of diffusers are."""
+
+    def update(self, *args, **kwargs):
+        raise TypeError("it is frozen")
+
+
+def test_attributes_that_cannot_be_set_again():
+    network = Whole(Part(torch.relu))
+    network.config, network.table = Frozen(width=3), {"width": 3}
+    before = network.config, network.table
+    translated(network, image())
+    assert (network.config, network.table) == ({"width": 3}, {"width": 3})
+    assert network.config is before[0]
+    assert network.table is before[1]
+
+
 # Everything at once, and nothing half
 
 
