@@ -16,6 +16,7 @@ from . import (
     norms,
     products,
     reductions,
+    sampling,
     shapes,
     sorting,
     stacking,
@@ -44,4 +45,5 @@ FUNCTIONS = {
     **sorting.FUNCTIONS,
     **stacking.FUNCTIONS,
     **matrices.FUNCTIONS,
+    **sampling.FUNCTIONS,
 }
