@@ -99,6 +99,8 @@ def _method(symbol: str, function: Callable[..., Any], reflected: bool) -> Calla
     def method(self: Any, other: Any) -> Any:
         if not isinstance(other, int | float) or isinstance(other, bool):
             return NotImplemented
+        if symbol == "*" and type(other) is int and other == 1:
+            return self  # einops counts from 1
         operands = (other, self) if reflected else (self, other)
         value = function(*map(_plain, operands))
         return traced(value, Arithmetic(symbol, operands)) if isinstance(value, int | float) else value

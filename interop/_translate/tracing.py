@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import einops
 import torch
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.overrides import TorchFunctionMode, resolve_name
@@ -33,6 +34,8 @@ from .unchanged import Written, is_new, telling_new, unchanged
 
 _TORCH = str(Path(torch.__file__).parent)
 _HERE = str(Path(__file__).parent)
+# What a library of functions calls its tensors says nothing.
+_EINOPS = str(Path(einops.__file__).parent)
 # Where torch computes weights under weight norm and spectral norm.
 _NORMS = tuple(
     str(Path(torch.nn.utils.__file__).parent / name)
@@ -588,8 +591,9 @@ def _has_tensor(tree: Any) -> bool:
 
 
 def _is_inline(module: Any) -> bool:
-    """Whether a module is one of torch's own without anything in it, so that what it calls is what counts."""
-    return type(module).__module__.startswith("torch.nn.modules") and not module._modules and not module._parameters
+    """Whether a module is one of torch's or einops' without anything in it, so that what it calls is what counts."""
+    known = type(module).__module__.startswith(("torch.nn.modules", "einops.layers"))
+    return known and not module._modules and not module._parameters
 
 
 def _paths(module: Any) -> dict[int, tuple[str, ...]]:
@@ -626,5 +630,5 @@ def _stack() -> list[FrameType]:
     while frame is not None and frame.f_code is not _run.__code__:
         inside.append(frame)
         frame = frame.f_back
-    own = [one for one in inside if not one.f_code.co_filename.startswith((_TORCH, _HERE))]
+    own = [one for one in inside if not one.f_code.co_filename.startswith((_TORCH, _HERE, _EINOPS))]
     return own or [one for one in inside if f"{_TORCH}/nn/modules" in one.f_code.co_filename]

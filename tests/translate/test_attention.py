@@ -1,7 +1,9 @@
 """Attention written out, as a function, as a layer, and torch's own transformers."""
 
+import einops
 import pytest
 import torch
+from einops.layers.torch import Rearrange
 from torch import nn
 from torch.nn import functional as F
 
@@ -99,6 +101,33 @@ def test_attention_between_channels_moves_no_axes():
     assert 'linear = jnp.einsum("bhde,bnhd->bnhe", context, nnx.softmax(q))' in source
     assert "swapaxes" not in source
     assert "moveaxis" not in source
+
+
+class Rearranged(nn.Module):
+    """Axes by the names that einops gives them, in layers and functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(4, 12), nn.Linear(4, 4)
+        self.heads = Rearrange("b l (qkv h d) -> qkv b h l d", qkv=3, h=2)
+        self.joined = Rearrange("b h l d -> b l (h d)")
+
+    def forward(self, x):
+        q, k, v = self.heads(self.qkv(x))
+        weights = torch.einsum("bhid,bhjd->bhij", q, k).softmax(-1)
+        y = self.joined(weights @ v)
+        q, k = (einops.rearrange(t, "b l (h d) -> b h l d", h=2) for t in (x, y))
+        scores = einops.einsum(q, k, "b h i d, b h j d -> b h i j")
+        return self.proj(y) + einops.repeat(x.mean(1), "b c -> b l c", l=x.shape[1]), scores
+
+
+def test_axes_by_the_names_of_einops():
+    source = check(Rearranged(), random(2, 2, 4), also=[(random(1, 5, 4),)])
+    assert 'jnp.einsum("bihd,bjhd->bhij", q, k)' in source
+    assert 'jnp.einsum("bhnm,bmhd->bnhd", weights, v)' in source
+    assert source.count("class ") == 1
+    assert "1 *" not in source
+    assert "tensor" not in source
 
 
 class OneFunction(nn.Module):
